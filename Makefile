@@ -1,0 +1,174 @@
+# Tandem. `make` builds build/bin/tandem-*; `make help` lists the rest.
+#
+# Everything is found by name: a folder under stages/ is an executable, a file under tests/unit a test program, a file
+# in a registry folder (see "Registries") an entry of that registry. Adding one edits nothing here.
+
+CUDA   ?= auto# auto: use nvcc when it is there; 0: never; 1: fail without it
+WERROR ?= 0#    1: warnings are errors (CI)
+V      ?= 0#    1: show the commands
+SAN    ?= #     e.g. address,undefined or thread
+BUILD  ?= build
+CC     ?= gcc
+ifeq ($(origin CC),default)
+CC     := gcc
+endif
+
+Q := $(if $(filter 1,$(V)),,@)
+
+NVCC := $(shell command -v nvcc 2>/dev/null)
+ifeq ($(CUDA),auto)
+HAVE_CUDA := $(if $(NVCC),1,0)
+else
+HAVE_CUDA := $(CUDA)
+endif
+ifeq ($(HAVE_CUDA)$(NVCC),1)
+$(error CUDA=1 but nvcc is not on PATH; install the CUDA Toolkit or use CUDA=0)
+endif
+
+# -ffp-contract=off: a fused multiply-add must not decide a pixel or differ between machines.
+CFLAGS   += -std=c11 -O3 -g -fno-math-errno -ffp-contract=off -fopenmp -fPIC -pthread
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings -Wundef \
+            -Wno-missing-field-initializers
+CPPFLAGS += -D_GNU_SOURCE -Icommon -I$(BUILD)/gen
+LDFLAGS  += -Wl,--as-needed -pthread -fopenmp
+LDLIBS   := -lzmq -lmsgpackc -llmdb -ljpeg -lpng -ldnnl -lopenblas -llbfgs -ljansson -lxxhash -lm
+ifeq ($(WERROR),1)
+WARN += -Werror
+endif
+ifneq ($(SAN),)
+CFLAGS  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+LDFLAGS += -fsanitize=$(SAN)
+endif
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all tests test bench format lint asan tsan fuzz clean help docs
+
+# --- Sources -------------------------------------------------------------------------------------------------------
+
+not_cuda  = $(if $(filter 1,$(HAVE_CUDA)),$(1),$(filter-out %_cuda.c,$(1)))
+COMMON   := $(call not_cuda,$(wildcard common/*/*.c common/*/*/*.c))
+STAGES   := $(notdir $(patsubst %/main.c,%,$(wildcard stages/*/main.c)))
+stage_src = $(wildcard stages/$(1)/*.c stages/$(1)/*/*.c)
+UNIT     := $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c tests/oracle/*_test.c tests/parity/*_test.c)
+BENCH    := $(wildcard tests/bench/*.c)
+FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
+
+# --- Registries: FOLDER files become `const struct TYPE *const TYPE_registry[]`, each file defining TYPE_<file name> --
+
+REGISTRIES := transform_op format method kernel
+registry_transform_op := $(wildcard common/transform/ops/*.c)
+registry_format       := $(wildcard stages/ingest/formats/*.c)
+registry_method       := $(wildcard stages/train/methods/*.c)
+registry_kernel       := $(call not_cuda,$(wildcard common/nn/*/*_ref.c common/nn/*/*_cpu.c common/nn/*/*_cuda.c))
+
+registry_home_transform_op := common
+registry_home_kernel       := common
+registry_home_format       := stages/ingest
+registry_home_method       := stages/train
+registries_of = $(foreach r,$(REGISTRIES),$(if $(filter $(1),$(registry_home_$(r))),$(if $(registry_$(r)),$(BUILD)/gen/$(r)_registry.o)))
+
+# --- Objects ---------------------------------------------------------------------------------------------------------
+
+LIB         := $(BUILD)/libtandem.a
+LIB_OBJ     := $(COMMON:%.c=$(BUILD)/%.o) $(call registries_of,common)
+BIN         := $(STAGES:%=$(BUILD)/bin/tandem-%)
+UNIT_BIN    := $(UNIT:tests/%.c=$(BUILD)/tests/%)
+BENCH_BIN   := $(BENCH:tests/%.c=$(BUILD)/tests/%)
+FUZZ_REPLAY := $(FUZZ:tests/%.c=$(BUILD)/tests/%)
+stage_obj    = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(call stage_src,$(1)))) $(call registries_of,stages/$(1))
+
+all: $(BIN)
+tests: $(UNIT_BIN) $(FUZZ_REPLAY)
+
+# A stage's archive (all but main.c), so that tests can link what they test.
+define stage_rules
+$(BUILD)/stages/$(1).a: $(call stage_obj,$(1)) | $(BUILD)/stages
+	@rm -f $$@ && ar rcs $$@ $(call stage_obj,$(1))
+$(BUILD)/bin/tandem-$(1): $(BUILD)/stages/$(1)/main.o $(BUILD)/stages/$(1).a $(LIB)
+	@mkdir -p $$(@D)
+	@echo '  LD $$@'
+	$(Q)$$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
+endef
+$(foreach s,$(STAGES),$(eval $(call stage_rules,$(s))))
+$(BUILD)/stages: ; @mkdir -p $@
+
+$(LIB): $(LIB_OBJ)
+	@rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/%.o: %.c $(BUILD)/.flags
+	@mkdir -p $(@D)
+	@echo '  CC $<'
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/.flags
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -c -o $@ $<
+
+define registry_rules
+$(BUILD)/gen/$(1)_registry.c: scripts/registry $(registry_$(1)) $(BUILD)/.registry-$(1)
+	@mkdir -p $$(@D)
+	@scripts/registry $(1) $(registry_$(1)) > $$@
+$(BUILD)/.registry-$(1): FORCE
+	@mkdir -p $$(@D); echo '$(registry_$(1))' | cmp -s - $$@ || echo '$(registry_$(1))' > $$@
+endef
+$(foreach r,$(REGISTRIES),$(eval $(call registry_rules,$(r))))
+
+# Rebuild when the switches change.
+FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) $(LDFLAGS) $(HAVE_CUDA)
+$(BUILD)/.flags: FORCE
+	@mkdir -p $(@D); echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
+FORCE:
+
+# --- Tests ------------------------------------------------------------------------------------------------------------
+
+# tests/unit/stages/NAME/x_test.c links the stage's archive as well.
+test_stage = $(patsubst %,$(BUILD)/stages/%.a,$(filter $(STAGES),$(word 4,$(subst /, ,$(1)))))
+define test_rules
+$(BUILD)/$(1:%.c=%): $(BUILD)/$(1:%.c=%.o) $(call test_stage,$(1)) $(LIB)
+	@mkdir -p $$(@D)
+	@echo '  LD $$@'
+	$(Q)$$(CC) $(LDFLAGS) -o $$@ $$^ -lcmocka $(LDLIBS)
+endef
+$(foreach t,$(UNIT) $(BENCH),$(eval $(call test_rules,$(t))))
+
+# Without a fuzzing engine each target replays its committed corpus, as a test.
+$(BUILD)/tests/fuzz/%_fuzz: $(BUILD)/tests/fuzz/%_fuzz.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/stages/ingest.a $(LIB)
+	@echo '  LD $@'
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+test: all tests
+	scripts/run-tests --build $(BUILD)
+
+asan:
+	$(MAKE) BUILD=build/asan SAN=address,undefined test
+
+tsan:
+	$(MAKE) BUILD=build/tsan SAN=thread test
+
+bench: all $(BENCH_BIN)
+	scripts/bench
+
+fuzz:
+	scripts/fuzz
+
+# --- Habits -----------------------------------------------------------------------------------------------------------
+
+C_FILES := $(shell find common stages tests -name '*.[ch]')
+format:
+	clang-format -i $(C_FILES)
+
+lint:
+	scripts/lint $(C_FILES)
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make            build build/bin/tandem-*          CUDA=auto|0|1  WERROR=1'
+	@echo 'make test       build and run every test'
+	@echo 'make asan tsan  the tests under sanitizers'
+	@echo 'make bench      speed beside PyTorch and torchvision, where they are installed'
+	@echo 'make fuzz       each parser fuzzed for a minute'
+	@echo 'make format     clang-format in place;  make lint: clang-format, clang-tidy, cppcheck'
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,294 @@
+#include "base/cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/version.h"
+
+struct common_opts {
+  const char *log_level, *progress;
+  bool help, version;
+};
+
+static const struct opt common_opts[] = {
+    {"log-level", OPT_STR, offsetof(struct common_opts, log_level), "info", "least severe message to print",
+     "debug|info|warn|error"},
+    {"progress", OPT_STR, offsetof(struct common_opts, progress), NULL, "file to keep up to date with progress as JSON"},
+    {"version", OPT_BOOL, offsetof(struct common_opts, version), NULL, "print the version and leave"},
+    {"help", OPT_BOOL, offsetof(struct common_opts, help), NULL, "print this and leave"},
+    {0}};
+
+static struct common_opts common; /* written once by cli_main before anything runs */
+
+const char *cli_progress_path(void) { return common.progress; }
+
+/* An option found by name in a table or its sub-tables, with its place in the state. */
+struct slot {
+  const struct opt *opt;
+  char *at;
+};
+
+static struct slot find(const struct opt *opts, void *state, const char *name, size_t length) {
+  for (const struct opt *o = opts; o && o->name; o++) {
+    char *at = (char *)state + o->offset;
+    if (o->type == OPT_TABLE) {
+      struct slot s = find(o->sub, at, name, length);
+      if (s.opt) return s;
+    } else if (!o->positional && strlen(o->name) == length && strncmp(o->name, name, length) == 0) {
+      return (struct slot){o, at};
+    }
+  }
+  return (struct slot){0};
+}
+
+static struct slot find_positional(const struct opt *opts, void *state, int *skip) {
+  for (const struct opt *o = opts; o && o->name; o++)
+    if (o->positional && (o->type == OPT_LIST || (*skip)-- == 0)) return (struct slot){o, (char *)state + o->offset};
+  return (struct slot){0};
+}
+
+static bool in_choices(const char *choices, const char *value) {
+  size_t n = strlen(value);
+  for (const char *c = choices; *c;) {
+    size_t m = strcspn(c, "|");
+    if (m == n && strncmp(c, value, n) == 0) return true;
+    c += m + (c[m] == '|');
+  }
+  return false;
+}
+
+static enum status list_push(struct cli_list *list, const char *value) {
+  const char **grown = realloc(list->items, (list->count + 1) * sizeof *grown);
+  if (!grown) return fail(E_MEMORY, "out of memory while reading the command line");
+  list->items = grown;
+  list->items[list->count++] = value;
+  return OK;
+}
+
+static enum status assign(struct slot s, const char *value) {
+  char *end = NULL;
+  errno = 0;
+  if (s.opt->choices && !in_choices(s.opt->choices, value))
+    return fail(E_ARG, "--%s: '%s' is not one of %s", s.opt->name, value, s.opt->choices);
+  switch (s.opt->type) {
+  case OPT_BOOL: *(bool *)(void *)s.at = strcmp(value, "false") != 0; return OK;
+  case OPT_INT: *(int64_t *)(void *)s.at = strtoll(value, &end, 10); break;
+  case OPT_FLOAT: *(double *)(void *)s.at = strtod(value, &end); break;
+  case OPT_STR: *(const char **)(void *)s.at = value; return OK;
+  case OPT_LIST: return list_push((struct cli_list *)(void *)s.at, value);
+  case OPT_TABLE: break;
+  }
+  if (!*value || !end || *end || errno == ERANGE || (s.opt->type == OPT_FLOAT && !isfinite(*(double *)(void *)s.at)))
+    return fail(E_ARG, "--%s: '%s' is not %s", s.opt->name, value, s.opt->type == OPT_INT ? "a whole number" : "a number");
+  return OK;
+}
+
+static enum status set_fallbacks(const struct opt *opts, void *state) {
+  for (const struct opt *o = opts; o && o->name; o++) {
+    char *at = (char *)state + o->offset;
+    enum status st = OK;
+    if (o->type == OPT_TABLE) st = set_fallbacks(o->sub, at);
+    else if (o->fallback && o->type != OPT_LIST) st = assign((struct slot){o, at}, o->fallback);
+    if (st != OK) return st;
+  }
+  return OK;
+}
+
+static enum status check_required(const struct opt *opts, const void *state) {
+  for (const struct opt *o = opts; o && o->name; o++) {
+    const char *at = (const char *)state + o->offset;
+    if (o->type == OPT_TABLE) {
+      enum status st = check_required(o->sub, at);
+      if (st != OK) return st;
+    } else if (o->required && ((o->type == OPT_STR && !*(const char *const *)(const void *)at) ||
+                               (o->type == OPT_LIST && !((const struct cli_list *)(const void *)at)->count))) {
+      return fail(E_ARG, "%s%s is required: %s", o->positional ? "" : "--", o->name, o->help);
+    }
+  }
+  return OK;
+}
+
+static void print_opts(FILE *out, const struct opt *opts) {
+  for (const struct opt *o = opts; o && o->name; o++) {
+    if (o->type == OPT_TABLE) {
+      print_opts(out, o->sub);
+      continue;
+    }
+    static const char *const kinds[] = {"", " N", " X", " VALUE", " VALUE...", ""};
+    char head[96];
+    snprintf(head, sizeof head, "%s%s%s", o->positional ? "" : "--", o->name, o->positional ? "" : kinds[o->type]);
+    fprintf(out, "  %-26s %s", head, o->help);
+    if (o->choices) fprintf(out, " (%s)", o->choices);
+    if (o->fallback) fprintf(out, " [%s]", o->fallback);
+    fprintf(out, "%s\n", o->required ? " (required)" : "");
+  }
+}
+
+static void print_command(FILE *out, const struct program *program, const struct command *c) {
+  fprintf(out, "usage: %s%s%s", program->name, c->name ? " " : "", c->name ? c->name : "");
+  for (const struct opt *o = c->opts; o && o->name; o++)
+    if (o->positional) fprintf(out, " %s%s", o->name, o->type == OPT_LIST ? "..." : "");
+  fprintf(out, " [flags]\n\n%s\n\n", c->summary);
+  print_opts(out, c->opts);
+  print_opts(out, common_opts);
+  if (!c->presets) return;
+  fprintf(out, "\npresets (--preset NAME; flags given beside it win):\n");
+  for (const struct preset *p = c->presets; p->name; p++) {
+    fprintf(out, "  %-24s %s\n   ", p->name, p->help);
+    for (const struct preset_value *v = p->values; v->name; v++) fprintf(out, " --%s %s", v->name, v->value);
+    fputc('\n', out);
+  }
+}
+
+static void print_program(FILE *out, const struct program *program) {
+  fprintf(out, "%s: %s\n\n", program->name, program->summary);
+  for (const struct command *c = program->commands; c->run; c++)
+    fprintf(out, "  %s %-12s %s\n", program->name, c->name ? c->name : "", c->summary);
+  fprintf(out, "\n%s COMMAND --help lists a command's flags.\n", program->name);
+}
+
+static enum status apply_preset(const struct command *command, void *state, const char *name) {
+  for (const struct preset *p = command->presets; p && p->name; p++) {
+    if (strcmp(p->name, name) != 0) continue;
+    for (const struct preset_value *v = p->values; v->name; v++) {
+      struct slot s = find(command->opts, state, v->name, strlen(v->name));
+      if (!s.opt) return fail(E_ARG, "preset %s sets --%s, which this command does not have", name, v->name);
+      enum status st = assign(s, v->value);
+      if (st != OK) return st;
+      log_info("preset %s: --%s %s", name, v->name, v->value);
+    }
+    return OK;
+  }
+  char names[256] = "";
+  for (const struct preset *p = command->presets; p && p->name; p++)
+    snprintf(names + strlen(names), sizeof names - strlen(names), " %s", p->name);
+  return fail(E_ARG, "--preset: there is no '%s'; known:%s", name, *names ? names : " none for this command");
+}
+
+/* The value of --NAME at argv[i], or NULL when argv[i] is something else. Advances *i over a separate value. */
+static const char *flag_value(int argc, char **argv, int *i, const char *name) {
+  const char *arg = argv[*i];
+  size_t n = strlen(name);
+  if (strncmp(arg, "--", 2) != 0 || strncmp(arg + 2, name, n) != 0) return NULL;
+  if (arg[2 + n] == '=') return arg + 3 + n;
+  if (arg[2 + n] == '\0' && *i + 1 < argc) return argv[++*i];
+  return NULL;
+}
+
+static enum status parse_flag(const struct command *command, int argc, char **argv, int *i, void *state) {
+  const char *name = argv[*i] + 2;
+  size_t length = strcspn(name, "=");
+  struct slot s = find(command->opts, state, name, length);
+  if (!s.opt) s = find(common_opts, &common, name, length);
+  if (!s.opt && strncmp(name, "no-", 3) == 0) {
+    s = find(command->opts, state, name + 3, length - 3);
+    if (s.opt && s.opt->type == OPT_BOOL && !name[length]) return assign(s, "false");
+    s.opt = NULL;
+  }
+  if (!s.opt) return fail(E_ARG, "unknown flag --%.*s; --help lists the valid ones", (int)length, name);
+  if (name[length] == '=') return assign(s, name + length + 1);
+  if (s.opt->type == OPT_BOOL) return assign(s, "true");
+  if (*i + 1 >= argc) return fail(E_ARG, "--%s needs a value: %s", s.opt->name, s.opt->help);
+  return assign(s, argv[++*i]);
+}
+
+enum status cli_parse(const struct command *command, int argc, char **argv, void *state) {
+  memset(state, 0, command->state_size);
+  enum status st = OK;
+  TRY(set_fallbacks(command->opts, state));
+  if (command->presets)
+    for (int i = 0; i < argc; i++) {
+      const char *preset = flag_value(argc, argv, &i, "preset");
+      if (preset) TRY(apply_preset(command, state, preset));
+    }
+  int positionals = 0;
+  for (int i = 0; i < argc; i++) {
+    if (command->presets && flag_value(argc, argv, &i, "preset")) continue;
+    if (strncmp(argv[i], "--", 2) == 0 && argv[i][2]) {
+      TRY(parse_flag(command, argc, argv, &i, state));
+      continue;
+    }
+    int skip = positionals;
+    struct slot s = find_positional(command->opts, state, &skip);
+    if (!s.opt) {
+      st = fail(E_ARG, "unexpected argument '%s'; --help shows the usage", argv[i]);
+      goto out;
+    }
+    positionals += s.opt->type != OPT_LIST;
+    TRY(assign(s, argv[i]));
+  }
+  if (!common.help && !common.version) TRY(check_required(command->opts, state));
+out:
+  return st;
+}
+
+void cli_free(const struct command *command, void *state) {
+  for (const struct opt *o = command->opts; o && o->name; o++)
+    if (o->type == OPT_LIST) free(((struct cli_list *)(void *)((char *)state + o->offset))->items);
+    else if (o->type == OPT_TABLE)
+      cli_free(&(struct command){.opts = o->sub}, (char *)state + o->offset);
+}
+
+static enum log_level level_of(const char *name) {
+  static const char *const names[] = {"debug", "info", "warn", "error"};
+  for (int i = 0; i < 4; i++)
+    if (strcmp(name, names[i]) == 0) return (enum log_level)i;
+  return LOG_INFO;
+}
+
+/* The command that argv names, or the nameless one; NULL when there is none. Sets how many words it took. */
+static const struct command *choose(const struct program *program, int argc, char **argv, int *words) {
+  *words = 1;
+  const struct command *nameless = NULL;
+  for (const struct command *c = program->commands; c->run; c++) {
+    if (!c->name) nameless = c;
+    else if (argc > 1 && strcmp(c->name, argv[1]) == 0)
+      return *words = 2, c;
+  }
+  return nameless;
+}
+
+static int run_command(const struct program *program, const struct command *command, int argc, char **argv) {
+  int code = 2;
+  void *state = calloc(1, command->state_size ? command->state_size : 1);
+  if (!state) return fputs("out of memory\n", stderr), 1;
+  enum status st = cli_parse(command, argc, argv, state);
+  if (common.help) {
+    print_command(stdout, program, command);
+    code = 0;
+  } else if (common.version) {
+    printf("%s %s\n", program->name, TANDEM_VERSION);
+    code = 0;
+  } else if (st != OK) {
+    log_error("%s", fail_message());
+  } else {
+    log_open(program->name, level_of(common.log_level));
+    st = command->run(state);
+    if (st != OK && st != E_INTERRUPTED) log_error("%s", fail_message());
+    code = st == OK ? 0 : st == E_INTERRUPTED ? 130 : st == E_ARG ? 2 : 1;
+  }
+  cli_free(command, state);
+  free(state);
+  return code;
+}
+
+int cli_main(const struct program *program, int argc, char **argv) {
+  log_open(program->name, LOG_INFO);
+  common = (struct common_opts){.log_level = "info"};
+  int words;
+  const struct command *command = choose(program, argc, argv, &words);
+  bool only_command = command && !command->name && !program->commands[1].run;
+  if (argc > 1 && !only_command && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "--version") == 0)) {
+    if (argv[1][2] == 'v') printf("%s %s\n", program->name, TANDEM_VERSION);
+    else print_program(stdout, program);
+    return 0;
+  }
+  if (command) return run_command(program, command, argc - words, argv + words);
+  if (argc > 1) log_error("unknown command '%s'; --help lists the valid ones", argv[1]);
+  else print_program(stderr, program);
+  return 2;
+}
