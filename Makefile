@@ -29,7 +29,7 @@ endif
 CFLAGS   += -std=c11 -O3 -g -fno-math-errno -ffp-contract=off -fopenmp -fPIC -pthread
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings -Wundef \
             -Wno-missing-field-initializers
-CPPFLAGS += -D_GNU_SOURCE -Icommon -I$(BUILD)/gen
+CPPFLAGS += -D_GNU_SOURCE -Icommon -Itests -I$(BUILD)/gen
 LDFLAGS  += -Wl,--as-needed -pthread -fopenmp
 LDLIBS   := -lzmq -lmsgpackc -llmdb -ljpeg -lpng -ldnnl -lopenblas -llbfgs -ljansson -lxxhash -lm
 ifeq ($(WERROR),1)
@@ -153,7 +153,7 @@ fuzz:
 
 # --- Habits -----------------------------------------------------------------------------------------------------------
 
-C_FILES := $(shell find common stages tests -name '*.[ch]')
+C_FILES := $(shell find common stages tests -name '*.[ch]' 2>/dev/null)
 format:
 	clang-format -i $(C_FILES)
 

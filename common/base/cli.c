@@ -17,7 +17,8 @@ struct common_opts {
 static const struct opt common_opts[] = {
     {"log-level", OPT_STR, offsetof(struct common_opts, log_level), "info", "least severe message to print",
      "debug|info|warn|error"},
-    {"progress", OPT_STR, offsetof(struct common_opts, progress), NULL, "file to keep up to date with progress as JSON"},
+    {"progress", OPT_STR, offsetof(struct common_opts, progress), NULL,
+     "file to keep up to date with progress as JSON"},
     {"version", OPT_BOOL, offsetof(struct common_opts, version), NULL, "print the version and leave"},
     {"help", OPT_BOOL, offsetof(struct common_opts, help), NULL, "print this and leave"},
     {0}};
@@ -47,7 +48,8 @@ static struct slot find(const struct opt *opts, void *state, const char *name, s
 
 static struct slot find_positional(const struct opt *opts, void *state, int *skip) {
   for (const struct opt *o = opts; o && o->name; o++)
-    if (o->positional && (o->type == OPT_LIST || (*skip)-- == 0)) return (struct slot){o, (char *)state + o->offset};
+    if (o->positional && (o->type == OPT_LIST || (*skip)-- == 0))
+      return (struct slot){o, (char *)state + o->offset};
   return (struct slot){0};
 }
 
@@ -82,8 +84,10 @@ static enum status assign(struct slot s, const char *value) {
   case OPT_LIST: return list_push((struct cli_list *)(void *)s.at, value);
   case OPT_TABLE: break;
   }
-  if (!*value || !end || *end || errno == ERANGE || (s.opt->type == OPT_FLOAT && !isfinite(*(double *)(void *)s.at)))
-    return fail(E_ARG, "--%s: '%s' is not %s", s.opt->name, value, s.opt->type == OPT_INT ? "a whole number" : "a number");
+  if (!*value || !end || *end || errno == ERANGE ||
+      (s.opt->type == OPT_FLOAT && !isfinite(*(double *)(void *)s.at)))
+    return fail(E_ARG, "--%s: '%s' is not %s", s.opt->name, value,
+                s.opt->type == OPT_INT ? "a whole number" : "a number");
   return OK;
 }
 
@@ -91,8 +95,10 @@ static enum status set_fallbacks(const struct opt *opts, void *state) {
   for (const struct opt *o = opts; o && o->name; o++) {
     char *at = (char *)state + o->offset;
     enum status st = OK;
-    if (o->type == OPT_TABLE) st = set_fallbacks(o->sub, at);
-    else if (o->fallback && o->type != OPT_LIST) st = assign((struct slot){o, at}, o->fallback);
+    if (o->type == OPT_TABLE)
+      st = set_fallbacks(o->sub, at);
+    else if (o->fallback && o->type != OPT_LIST)
+      st = assign((struct slot){o, at}, o->fallback);
     if (st != OK) return st;
   }
   return OK;
@@ -104,8 +110,9 @@ static enum status check_required(const struct opt *opts, const void *state) {
     if (o->type == OPT_TABLE) {
       enum status st = check_required(o->sub, at);
       if (st != OK) return st;
-    } else if (o->required && ((o->type == OPT_STR && !*(const char *const *)(const void *)at) ||
-                               (o->type == OPT_LIST && !((const struct cli_list *)(const void *)at)->count))) {
+    } else if (o->required &&
+               ((o->type == OPT_STR && !*(const char *const *)(const void *)at) ||
+                (o->type == OPT_LIST && !((const struct cli_list *)(const void *)at)->count))) {
       return fail(E_ARG, "%s%s is required: %s", o->positional ? "" : "--", o->name, o->help);
     }
   }
@@ -120,7 +127,8 @@ static void print_opts(FILE *out, const struct opt *opts) {
     }
     static const char *const kinds[] = {"", " N", " X", " VALUE", " VALUE...", ""};
     char head[96];
-    snprintf(head, sizeof head, "%s%s%s", o->positional ? "" : "--", o->name, o->positional ? "" : kinds[o->type]);
+    snprintf(head, sizeof head, "%s%s%s", o->positional ? "" : "--", o->name,
+             o->positional ? "" : kinds[o->type]);
     fprintf(out, "  %-26s %s", head, o->help);
     if (o->choices) fprintf(out, " (%s)", o->choices);
     if (o->fallback) fprintf(out, " [%s]", o->fallback);
@@ -169,7 +177,8 @@ static enum status apply_preset(const struct command *command, void *state, cons
   return fail(E_ARG, "--preset: there is no '%s'; known:%s", name, *names ? names : " none for this command");
 }
 
-/* The value of --NAME at argv[i], or NULL when argv[i] is something else. Advances *i over a separate value. */
+/* The value of --NAME at argv[i], or NULL when argv[i] is something else. Advances *i over a separate value.
+ */
 static const char *flag_value(int argc, char **argv, int *i, const char *name) {
   const char *arg = argv[*i];
   size_t n = strlen(name);
@@ -228,7 +237,8 @@ out:
 
 void cli_free(const struct command *command, void *state) {
   for (const struct opt *o = command->opts; o && o->name; o++)
-    if (o->type == OPT_LIST) free(((struct cli_list *)(void *)((char *)state + o->offset))->items);
+    if (o->type == OPT_LIST)
+      free(((struct cli_list *)(void *)((char *)state + o->offset))->items);
     else if (o->type == OPT_TABLE)
       cli_free(&(struct command){.opts = o->sub}, (char *)state + o->offset);
 }
@@ -245,7 +255,8 @@ static const struct command *choose(const struct program *program, int argc, cha
   *words = 1;
   const struct command *nameless = NULL;
   for (const struct command *c = program->commands; c->run; c++) {
-    if (!c->name) nameless = c;
+    if (!c->name)
+      nameless = c;
     else if (argc > 1 && strcmp(c->name, argv[1]) == 0)
       return *words = 2, c;
   }
@@ -283,12 +294,16 @@ int cli_main(const struct program *program, int argc, char **argv) {
   const struct command *command = choose(program, argc, argv, &words);
   bool only_command = command && !command->name && !program->commands[1].run;
   if (argc > 1 && !only_command && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "--version") == 0)) {
-    if (argv[1][2] == 'v') printf("%s %s\n", program->name, TANDEM_VERSION);
-    else print_program(stdout, program);
+    if (argv[1][2] == 'v')
+      printf("%s %s\n", program->name, TANDEM_VERSION);
+    else
+      print_program(stdout, program);
     return 0;
   }
   if (command) return run_command(program, command, argc - words, argv + words);
-  if (argc > 1) log_error("unknown command '%s'; --help lists the valid ones", argv[1]);
-  else print_program(stderr, program);
+  if (argc > 1)
+    log_error("unknown command '%s'; --help lists the valid ones", argv[1]);
+  else
+    print_program(stderr, program);
   return 2;
 }

@@ -1,6 +1,7 @@
 /* Command lines from tables: a program is a list of commands, a command a struct plus one option table.
  *
- * Long flags only, `--name value` or `--name=value`; booleans are `--name` / `--no-name`. Every program also has
+ * Long flags only, `--name value` or `--name=value`; booleans are `--name` / `--no-name`. Every program also
+ * has
  * --help, --version, --log-level, --progress FILE and --threads where its table says so. Unknown flags and
  * commands, missing or malformed values are one clear line that lists what is valid, and exit status 2.
  * Single-threaded, start-up only. */

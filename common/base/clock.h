@@ -5,13 +5,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-int64_t clock_ns(void);                                    /* monotonic nanoseconds */
+int64_t clock_ns(void); /* monotonic nanoseconds */
 static inline int64_t clock_ms(void) { return clock_ns() / 1000000; }
 static inline double clock_s(void) { return (double)clock_ns() * 1e-9; }
 void clock_sleep_ms(int64_t ms);
 
-/* Makes SIGINT and SIGTERM set a flag instead of killing the process (a second one kills), and ignores SIGPIPE.
- * Call once from main's thread before other threads start. */
+/* Makes SIGINT and SIGTERM set a flag instead of killing the process (a second one kills), and ignores
+ * SIGPIPE. Call once from main's thread before other threads start. */
 void stop_on_signals(void);
 bool stop_requested(void);
 

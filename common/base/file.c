@@ -55,8 +55,10 @@ enum status file_sync_parent(const char *path) {
   char folder[PATH_MAX];
   snprintf(folder, sizeof folder, "%s", path);
   char *slash = strrchr(folder, '/');
-  if (!slash) strcpy(folder, ".");
-  else slash[slash == folder] = '\0';
+  if (!slash)
+    strcpy(folder, ".");
+  else
+    slash[slash == folder] = '\0';
   int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return io_error("open the folder", folder, errno);
   int rc = fsync(fd), error = errno;
@@ -145,7 +147,8 @@ out:
 
 enum status file_make_folder(const char *path) {
   char part[PATH_MAX];
-  if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) return fail(E_ARG, "the path is too long: %.80s...", path);
+  if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part)
+    return fail(E_ARG, "the path is too long: %.80s...", path);
   for (char *p = part + 1;; p++) {
     if (*p != '/' && *p != '\0') continue;
     char saved = *p;

@@ -1,7 +1,7 @@
 /* Files that are either the old one or the new one, and whole-file reads.
  *
- * An atomic file is written under a temporary name in the same folder, synced and renamed; whatever interrupts
- * that leaves the old file as it was. Not for append-only logs. */
+ * An atomic file is written under a temporary name in the same folder, synced and renamed; whatever
+ * interrupts that leaves the old file as it was. Not for append-only logs. */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
@@ -19,7 +19,8 @@ enum status atomic_file_open(struct atomic_file **out, const char *path);
 /* The stream to write to; borrowed. */
 FILE *atomic_file_stream(struct atomic_file *file);
 
-/* Flushes, syncs and renames, then closes and nulls, also on failure (the temporary file is removed then). E_IO. */
+/* Flushes, syncs and renames, then closes and nulls, also on failure (the temporary file is removed then).
+ * E_IO. */
 enum status atomic_file_commit(struct atomic_file **file);
 
 /* Gives up: removes the temporary file. Accepts NULL; nulls. */
@@ -28,8 +29,8 @@ void atomic_file_abort(struct atomic_file **file);
 /* Writes `size` bytes to `path` atomically. */
 enum status file_write(const char *path, const void *data, size_t size);
 
-/* Reads a whole file of at most `limit` bytes; *data is malloc'ed with a zero byte after the end, the caller frees.
- * Errors: E_IO, E_FORMAT (larger than limit), E_MEMORY. */
+/* Reads a whole file of at most `limit` bytes; *data is malloc'ed with a zero byte after the end, the caller
+ * frees. Errors: E_IO, E_FORMAT (larger than limit), E_MEMORY. */
 enum status file_read(const char *path, size_t limit, uint8_t **data, size_t *size);
 
 /* Creates a folder and its missing parents. Existing folders are fine. E_IO. */

@@ -17,7 +17,8 @@ void log_line(enum log_level level, const char *format, ...) {
   static const char *const tags[] = {"debug: ", "", "warning: ", "error: "};
   /* A live progress bar leaves the cursor mid-line; on a terminal clear it first. */
   char line[2048];
-  int n = snprintf(line, sizeof line, "%s%s: %s", isatty(STDERR_FILENO) ? "\r\033[K" : "", log_program, tags[level]);
+  int n = snprintf(line, sizeof line, "%s%s: %s", isatty(STDERR_FILENO) ? "\r\033[K" : "", log_program,
+                   tags[level]);
   va_list args;
   va_start(args, format);
   int m = vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);

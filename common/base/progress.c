@@ -36,24 +36,30 @@ enum status progress_open(struct progress **out, const char *what, const char *u
 
 static void draw_time(char *text, size_t size, double s) {
   int64_t t = (int64_t)(s + 0.5);
-  if (t >= 3600) snprintf(text, size, "%lldh%02lldm", (long long)t / 3600, (long long)t / 60 % 60);
-  else snprintf(text, size, "%lldm%02llds", (long long)t / 60, (long long)t % 60);
+  if (t >= 3600)
+    snprintf(text, size, "%lldh%02lldm", (long long)t / 3600, (long long)t / 60 % 60);
+  else
+    snprintf(text, size, "%lldm%02llds", (long long)t / 60, (long long)t % 60);
 }
 
 static void draw(const struct progress *p, double now, int last) {
   char left[32] = "", bar[48] = "", of[32] = "", line[400];
   double part = p->total > 0 ? (double)p->done / (double)p->total : 0;
-  if (p->total > 0 && p->rate > 0 && !last) draw_time(left, sizeof left, (double)(p->total - p->done) / p->rate);
-  else draw_time(left, sizeof left, now - p->started);
+  if (p->total > 0 && p->rate > 0 && !last)
+    draw_time(left, sizeof left, (double)(p->total - p->done) / p->rate);
+  else
+    draw_time(left, sizeof left, now - p->started);
   if (p->terminal && p->total > 0) {
     int full = (int)(part * 20);
     snprintf(bar, sizeof bar, "[%.*s%.*s] ", full, "====================", 20 - full, "                    ");
   }
   if (p->total > 0) snprintf(of, sizeof of, "/%lld", (long long)p->total);
-  snprintf(line, sizeof line, "%s %s%lld%s %s  %.1f/s  %s %s  %s", p->what, bar, (long long)p->done, of, p->unit,
-           p->rate, last ? "in" : "left", left, p->note);
-  if (p->terminal) fprintf(stderr, "\r\033[K%s%s", line, last ? "\n" : "");
-  else log_info("%s", line);
+  snprintf(line, sizeof line, "%s %s%lld%s %s  %.1f/s  %s %s  %s", p->what, bar, (long long)p->done, of,
+           p->unit, p->rate, last ? "in" : "left", left, p->note);
+  if (p->terminal)
+    fprintf(stderr, "\r\033[K%s%s", line, last ? "\n" : "");
+  else
+    log_info("%s", line);
 }
 
 /* Renamed into place but not synced: a reader must never see half a file, and a lost one costs nothing. */
@@ -61,8 +67,8 @@ static void write_file(const struct progress *p, double now, int last) {
   char temporary[4096];
   if (!p->path || snprintf(temporary, sizeof temporary, "%s.tmp", p->path) >= (int)sizeof temporary) return;
   json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:b, s:s}", "what", p->what, "unit", p->unit, "done",
-                        (json_int_t)p->done, "total", (json_int_t)p->total, "rate", p->rate, "elapsed_s", now - p->started,
-                        "finished", last, "note", p->note);
+                        (json_int_t)p->done, "total", (json_int_t)p->total, "rate", p->rate, "elapsed_s",
+                        now - p->started, "finished", last, "note", p->note);
   if (!j) return;
   json_object_update(j, p->details);
   if (json_dump_file(j, temporary, JSON_COMPACT) == 0) rename(temporary, p->path);

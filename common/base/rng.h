@@ -1,10 +1,10 @@
 /* Random numbers that depend on nothing but their coordinates.
  *
- * Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) maps a 128-bit counter
- * under a 64-bit key to 128 random bits, so any draw can be made by any process in any order. Also the
- * seeded permutation behind epoch shuffles, evaluated at one index without a table, and MT19937's randperm,
- * which reproduces torch.randperm for published dataset splits (methods: numpy/torch init_genrand seeding).
- * Pure functions; no state but struct mt19937; no libm. */
+ * Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) maps a 128-bit
+ * counter under a 64-bit key to 128 random bits, so any draw can be made by any process in any order. Also
+ * the seeded permutation behind epoch shuffles, evaluated at one index without a table, and MT19937's
+ * randperm, which reproduces torch.randperm for published dataset splits (methods: numpy/torch init_genrand
+ * seeding). Pure functions; no state but struct mt19937; no libm. */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H
 

@@ -26,7 +26,8 @@ enum status {
  * The message is truncated to 1 KiB. Never call it with OK. */
 enum status fail(enum status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Puts "prefix: " before the message already recorded (to add the file or record it concerns); returns `status`. */
+/* Puts "prefix: " before the message already recorded (to add the file or record it concerns); returns
+ * `status`. */
 enum status fail_within(enum status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The message of this thread's last failure; "" if there was none. Valid until its next fail(). */
@@ -36,10 +37,10 @@ const char *fail_message(void);
 const char *status_name(enum status status);
 
 /* For functions with `enum status st = OK;` and one exit label `out`. */
-#define TRY(expr)                                                                                                      \
-  do {                                                                                                                 \
-    st = (expr);                                                                                                       \
-    if (st != OK) goto out;                                                                                            \
+#define TRY(expr)                                                                                            \
+  do {                                                                                                       \
+    st = (expr);                                                                                             \
+    if (st != OK) goto out;                                                                                  \
   } while (0)
 
 #endif

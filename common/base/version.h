@@ -1,4 +1,5 @@
-/* The version of the programs and of everything they write (datasets, messages and checkpoints carry their own). */
+/* The version of the programs and of everything they write (datasets, messages and checkpoints carry their
+ * own). */
 #ifndef BASE_VERSION_H
 #define BASE_VERSION_H
 

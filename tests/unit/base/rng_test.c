@@ -1,12 +1,5 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include "base/rng.h"
+#include "test.h"
 
 /* Known answers published with the Random123 library (kat_vectors, philox4x32 10 rounds). */
 static void philox_matches_known_answers(void **state) {
@@ -58,7 +51,8 @@ static void permutation_is_a_bijection_at_every_size(void **state) {
 static void randperm_matches_torch(void **state) {
   (void)state;
   static const int64_t seed43[20] = {8, 16, 13, 19, 9, 10, 0, 17, 4, 14, 11, 12, 18, 6, 15, 7, 3, 1, 5, 2};
-  static const int64_t seed0[10] = {4, 1, 7, 5, 3, 9, 0, 8, 6, 2}, seed42[10] = {2, 6, 1, 8, 4, 5, 0, 9, 3, 7};
+  static const int64_t seed0[10] = {4, 1, 7, 5, 3, 9, 0, 8, 6, 2},
+                       seed42[10] = {2, 6, 1, 8, 4, 5, 0, 9, 3, 7};
   int64_t p[20];
   rng_randperm_torch(43, 20, p);
   for (int i = 0; i < 20; i++) assert_int_equal(p[i], seed43[i]);
@@ -69,9 +63,8 @@ static void randperm_matches_torch(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(philox_matches_known_answers),
-                                     cmocka_unit_test(draws_depend_only_on_their_coordinate),
-                                     cmocka_unit_test(permutation_is_a_bijection_at_every_size),
-                                     cmocka_unit_test(randperm_matches_torch)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(philox_matches_known_answers), cmocka_unit_test(draws_depend_only_on_their_coordinate),
+      cmocka_unit_test(permutation_is_a_bijection_at_every_size), cmocka_unit_test(randperm_matches_torch)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

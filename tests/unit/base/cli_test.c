@@ -1,0 +1,97 @@
+#include "base/cli.h"
+#include "test.h"
+
+struct inner {
+  int64_t width;
+};
+struct state {
+  int64_t count;
+  double rate;
+  const char *name, *method, *input;
+  bool shuffle, quiet;
+  struct cli_list splits, rest;
+  struct inner inner;
+};
+
+static const struct opt inner_opts[] = {{"width", OPT_INT, offsetof(struct inner, width), "64", "channels"},
+                                        {0}};
+static const struct opt opts[] = {
+    {"count", OPT_INT, offsetof(struct state, count), "3", "how many"},
+    {"rate", OPT_FLOAT, offsetof(struct state, rate), "0.5", "per step"},
+    {"name", OPT_STR, offsetof(struct state, name), NULL, "what to call it", .required = true},
+    {"method", OPT_STR, offsetof(struct state, method), "stl", "which", "simclr|stl"},
+    {"shuffle", OPT_BOOL, offsetof(struct state, shuffle), "true", "in random order"},
+    {"quiet", OPT_BOOL, offsetof(struct state, quiet), NULL, "say less"},
+    {"splits", OPT_LIST, offsetof(struct state, splits), NULL, "which parts"},
+    {"model", OPT_TABLE, offsetof(struct state, inner), .sub = inner_opts},
+    {"input", OPT_STR, offsetof(struct state, input), NULL, "what to read", .positional = true},
+    {0}};
+static const struct preset_value small[] = {{"count", "9"}, {"width", "16"}, {NULL, NULL}};
+static const struct preset presets[] = {{"small", "a small one", small}, {0}};
+static const struct command command = {"run", "tests", sizeof(struct state), opts, presets, NULL};
+
+static enum status parse(struct state *s, const char *const *argv) {
+  int argc = 0;
+  while (argv[argc]) argc++;
+  return cli_parse(&command, argc, (char **)(uintptr_t)argv, s);
+}
+#define PARSE(s, ...) parse(s, (const char *const[]){__VA_ARGS__, NULL})
+
+static void defaults_hold_where_no_flag_is_given(void **state) {
+  (void)state;
+  struct state s;
+  assert_int_equal(PARSE(&s, "--name", "x"), OK);
+  assert_int_equal(s.count, 3);
+  assert_true(s.rate == 0.5 && s.shuffle && !s.quiet && s.inner.width == 64 && !s.input);
+  assert_string_equal(s.method, "stl");
+  cli_free(&command, &s);
+}
+
+static void flags_take_values_in_both_forms(void **state) {
+  (void)state;
+  struct state s;
+  assert_int_equal(PARSE(&s, "--name=x", "--count", "-7", "--no-shuffle", "--quiet", "--splits", "a",
+                         "--splits=b", "--width", "8", "file"),
+                   OK);
+  assert_true(s.count == -7 && !s.shuffle && s.quiet && s.splits.count == 2 && s.inner.width == 8);
+  assert_string_equal(s.splits.items[1], "b");
+  assert_string_equal(s.input, "file");
+  cli_free(&command, &s);
+}
+
+static void explicit_flags_win_over_a_preset_wherever_they_stand(void **state) {
+  (void)state;
+  struct state s;
+  assert_int_equal(PARSE(&s, "--width", "5", "--preset", "small", "--name", "x"), OK);
+  assert_true(s.count == 9 && s.inner.width == 5);
+  cli_free(&command, &s);
+}
+
+static void mistakes_are_refused_with_the_flag_named(void **state) {
+  (void)state;
+  static const struct {
+    const char *argv[4], *says;
+  } table[] = {{{"--name", "x", "--cuont=3"}, "--cuont"},
+               {{"--name", "x", "--count=3x"}, "--count: '3x' is not a whole number"},
+               {{"--name", "x", "--count=99999999999999999999"}, "--count"},
+               {{"--name", "x", "--rate=nan"}, "--rate"},
+               {{"--name", "x", "--method=byol"}, "simclr|stl"},
+               {{"--name"}, "--name needs a value"},
+               {{"--count=1"}, "--name is required"},
+               {{"--name=x", "one", "two"}, "unexpected argument 'two'"},
+               {{"--name=x", "--preset", "huge"}, "no 'huge'; known: small"}};
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    struct state s;
+    assert_int_equal(parse(&s, table[i].argv), E_ARG);
+    assert_non_null(strstr(fail_message(), table[i].says));
+    cli_free(&command, &s);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(defaults_hold_where_no_flag_is_given),
+                                     cmocka_unit_test(flags_take_values_in_both_forms),
+                                     cmocka_unit_test(explicit_flags_win_over_a_preset_wherever_they_stand),
+                                     cmocka_unit_test(mistakes_are_refused_with_the_flag_named)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
