@@ -177,15 +177,12 @@ static enum status apply_preset(const struct command *command, void *state, cons
   return fail(E_ARG, "--preset: there is no '%s'; known:%s", name, *names ? names : " none for this command");
 }
 
-/* The value of --NAME at argv[i], or NULL when argv[i] is something else. Advances *i over a separate value.
- */
-static const char *flag_value(int argc, char **argv, int *i, const char *name) {
-  const char *arg = argv[*i];
-  size_t n = strlen(name);
-  if (strncmp(arg, "--", 2) != 0 || strncmp(arg + 2, name, n) != 0) return NULL;
-  if (arg[2 + n] == '=') return arg + 3 + n;
-  if (arg[2 + n] == '\0' && *i + 1 < argc) return argv[++*i];
-  return NULL;
+/* How many words of argv `--preset NAME` takes at argv[i]: 0 if something else stands there. */
+static int preset_at(int argc, char **argv, int i, const char **name) {
+  if (strncmp(argv[i], "--preset=", 9) == 0) return *name = argv[i] + 9, 1;
+  if (strcmp(argv[i], "--preset") != 0 || i + 1 >= argc) return 0;
+  *name = argv[i + 1];
+  return 2;
 }
 
 static enum status parse_flag(const struct command *command, int argc, char **argv, int *i, void *state) {
@@ -209,14 +206,16 @@ enum status cli_parse(const struct command *command, int argc, char **argv, void
   memset(state, 0, command->state_size);
   enum status st = OK;
   TRY(set_fallbacks(command->opts, state));
-  if (command->presets)
-    for (int i = 0; i < argc; i++) {
-      const char *preset = flag_value(argc, argv, &i, "preset");
-      if (preset) TRY(apply_preset(command, state, preset));
-    }
+  const char *preset;
+  for (int i = 0; command->presets && i < argc; i++)
+    if (preset_at(argc, argv, i, &preset)) TRY(apply_preset(command, state, preset));
   int positionals = 0;
   for (int i = 0; i < argc; i++) {
-    if (command->presets && flag_value(argc, argv, &i, "preset")) continue;
+    int words = command->presets ? preset_at(argc, argv, i, &preset) : 0;
+    if (words) {
+      i += words - 1;
+      continue;
+    }
     if (strncmp(argv[i], "--", 2) == 0 && argv[i][2]) {
       TRY(parse_flag(command, argc, argv, &i, state));
       continue;

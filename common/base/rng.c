@@ -79,9 +79,9 @@ void rng_randperm_torch(uint32_t seed, int64_t n, int64_t *out) {
   struct mt19937 m;
   mt19937_seed(&m, seed);
   for (int64_t i = 0; i < n; i++) out[i] = i;
-  for (int64_t i = 0; i < n - 1; i++) {
-    int64_t z = mt19937_next(&m) % (uint32_t)(n - i), t = out[i];
-    out[i] = out[i + z];
-    out[i + z] = t;
+  for (uint32_t left = (uint32_t)n; left > 1; left--) {
+    int64_t i = n - left, z = i + mt19937_next(&m) % left, t = out[i];
+    out[i] = out[z];
+    out[z] = t;
   }
 }

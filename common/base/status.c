@@ -6,7 +6,7 @@
 
 static _Thread_local char message[1024];
 
-enum status fail(enum status status, const char *format, ...) {
+enum status(fail)(enum status status, const char *format, ...) {
   va_list args;
   va_start(args, format);
   vsnprintf(message, sizeof message, format, args);
