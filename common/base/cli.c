@@ -153,9 +153,16 @@ static void print_command(FILE *out, const struct program *program, const struct
 }
 
 static void print_program(FILE *out, const struct program *program) {
-  fprintf(out, "%s: %s\n\n", program->name, program->summary);
+  const struct command *nameless = NULL;
+  for (const struct command *c = program->commands; c->run && !nameless; c++)
+    if (!c->name) nameless = c;
+  if (nameless)
+    print_command(out, program, nameless);
+  else
+    fprintf(out, "%s: %s\n", program->name, program->summary);
+  fprintf(out, "\ncommands:\n");
   for (const struct command *c = program->commands; c->run; c++)
-    fprintf(out, "  %s %-12s %s\n", program->name, c->name ? c->name : "", c->summary);
+    if (c->name) fprintf(out, "  %s %-12s %s\n", program->name, c->name, c->summary);
   fprintf(out, "\n%s COMMAND --help lists a command's flags.\n", program->name);
 }
 
