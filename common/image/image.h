@@ -8,6 +8,9 @@
 
 #include "base/status.h"
 
+/* Larger images are refused before anything is allocated. */
+#define IMAGE_MAX_PIXELS ((int64_t)1 << 28)
+
 /* 8-bit RGB, [height, width, 3], rows packed. `pixels` is owned by whoever filled the struct: image_free. */
 struct image {
   int32_t width, height;
@@ -16,7 +19,12 @@ struct image {
 
 void image_free(struct image *image); /* accepts an empty image; leaves it empty */
 
-enum image_kind { IMAGE_UNKNOWN, IMAGE_JPEG, IMAGE_PNG, IMAGE_OTHER /* known but unsupported: GIF, WebP, ... */ };
+enum image_kind {
+  IMAGE_UNKNOWN,
+  IMAGE_JPEG,
+  IMAGE_PNG,
+  IMAGE_OTHER /* known but unsupported: GIF, WebP, ... */
+};
 
 /* By content, never by name. */
 enum image_kind image_sniff(const uint8_t *bytes, size_t size);
@@ -28,19 +36,23 @@ struct image_header {
 /* Reads a JPEG's size without decoding it. E_FORMAT. */
 enum status jpeg_header(const uint8_t *bytes, size_t size, struct image_header *header);
 
-/* Decodes a JPEG to RGB: accurate integer DCT, fancy upsampling, any colour space (grey, YCbCr, RGB, CMYK, YCCK).
- * Truncated or corrupt data is E_FORMAT, never a grey rest: libjpeg's warnings count as errors. The same bytes give
- * the same pixels on every CPU. Images over 2^28 pixels are refused before anything is allocated. */
+/* Decodes a JPEG to RGB: accurate integer DCT, fancy upsampling, any colour space (grey, YCbCr, RGB, CMYK,
+ * YCCK). Truncated or corrupt data is E_FORMAT, never a grey rest: libjpeg's warnings count as errors. The
+ * same bytes give the same pixels on every CPU. CMYK is read by Adobe's convention; EXIF orientation is not
+ * applied (both as Pillow and torchvision do). *out is overwritten; the caller frees it. */
 enum status jpeg_decode(const uint8_t *bytes, size_t size, struct image *out);
 
 /* Quality 1..100, 4:2:0 chroma. *out is malloc'ed. */
 enum status jpeg_encode(const struct image *image, int quality, uint8_t **out, size_t *size);
 
-/* Any PNG (palette, grey, 16-bit, alpha over white, interlaced) to RGB. E_FORMAT. */
+/* Any PNG (palette, grey, 16-bit, alpha over white, interlaced) to RGB; no gamma applied. E_FORMAT. */
 enum status png_decode(const uint8_t *bytes, size_t size, struct image *out);
+
+/* *out is malloc'ed. */
 enum status png_encode(const struct image *image, uint8_t **out, size_t *size);
 
-/* JPEG or PNG by content. E_FORMAT says which kind it is and what to do. */
+/* JPEG or PNG by content; each decoder's rules as above. E_FORMAT says what the bytes are instead and what to
+ * do. */
 enum status image_decode(const uint8_t *bytes, size_t size, struct image *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* safetensors files: named tensors, little-endian, C order. Format notes: docs/formats.md.
  *
- * The reader checks everything before use (sizes, overlaps, gaps, duplicate names) and keeps a private copy of the
- * file. The writer orders tensors by alignment, then name, and replaces the file atomically. */
+ * The reader checks everything before use (sizes, overlaps, gaps, duplicate names) and keeps a private copy
+ * of the file. The writer orders tensors by alignment, then name, and replaces the file atomically. */
 #ifndef STORE_SAFETENSORS_H
 #define STORE_SAFETENSORS_H
 
@@ -32,15 +32,18 @@ enum status safetensors_parse(struct safetensors **out, const uint8_t *bytes, si
 void safetensors_close(struct safetensors **file);
 
 size_t safetensors_count(const struct safetensors *file);
-const struct tensor_view *safetensors_at(const struct safetensors *file, size_t i); /* in name order; borrowed */
-const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name); /* NULL: absent */
-const char *safetensors_metadata(const struct safetensors *file, const char *key);            /* NULL: absent */
+const struct tensor_view *safetensors_at(const struct safetensors *file,
+                                         size_t i); /* in name order; borrowed */
+const struct tensor_view *safetensors_find(const struct safetensors *file,
+                                           const char *name);                      /* NULL: absent */
+const char *safetensors_metadata(const struct safetensors *file, const char *key); /* NULL: absent */
 
 struct metadata {
   const char *key, *value;
 };
 
-/* Writes `n` tensors atomically; the same input gives the same bytes. Errors: E_IO, E_ARG (duplicate names). */
+/* Writes `n` tensors atomically; the same input gives the same bytes. Errors: E_IO, E_ARG (duplicate names).
+ */
 enum status safetensors_write(const char *path, const struct tensor_view *tensors, size_t n,
                               const struct metadata *metadata, size_t n_metadata);
 
