@@ -1,0 +1,91 @@
+#include "image/blur.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/numeric.h"
+#include "image/simd.h"
+
+void blur_weights(int32_t kernel, double sigma, double *half) {
+  assert(kernel > 0 && kernel % 2 == 1 && kernel <= BLUR_MAX_KERNEL && sigma > 0);
+  double sum = 0;
+  for (int32_t i = kernel / 2; i >= 0; i--) {
+    double x = i / sigma;
+    half[i] = numeric_exp(-0.5 * x * x);
+    sum += i ? 2 * half[i] : half[i];
+  }
+  for (int32_t i = 0; i <= kernel / 2; i++) half[i] /= sum;
+}
+
+/* Mirror without edge repeat, as often as needed: a kernel may be longer than the image. */
+static int32_t mirror(int32_t i, int32_t n) {
+  if (n == 1) return 0;
+  int32_t period = 2 * (n - 1);
+  i %= period;
+  i = i < 0 ? i + period : i;
+  return i < n ? i : period - i;
+}
+
+/* out = w[0] in + sum_i w[i] (in[-i step] + in[+i step]): the same whether the image is mirrored or not. */
+PIXEL_LOOP static void convolve(float *restrict out, const float *const *before, const float *const *after,
+                                const float *w, int32_t radius, size_t n) {
+  const float *centre = before[0];
+  for (size_t x = 0; x < n; x++) out[x] = w[0] * centre[x];
+  for (int32_t i = 1; i <= radius; i++) {
+    const float *a = before[i], *b = after[i];
+    for (size_t x = 0; x < n; x++) out[x] += w[i] * (a[x] + b[x]);
+  }
+}
+
+static void blur_rows(const float *in, float *out, struct extent size, const float *w, int32_t radius,
+                      float *row) {
+  const float *before[BLUR_MAX_KERNEL / 2 + 1], *after[BLUR_MAX_KERNEL / 2 + 1];
+  for (int32_t i = 0; i <= radius; i++) {
+    before[i] = row + radius - i;
+    after[i] = row + radius + i;
+  }
+  for (int32_t y = 0; y < size.height; y++, in += size.width, out += size.width) {
+    memcpy(row + radius, in, (size_t)size.width * sizeof *row);
+    for (int32_t i = 1; i <= radius; i++) {
+      row[radius - i] = in[mirror(-i, size.width)];
+      row[radius + size.width - 1 + i] = in[mirror(size.width - 1 + i, size.width)];
+    }
+    convolve(out, before, after, w, radius, (size_t)size.width);
+  }
+}
+
+static void blur_columns(const float *in, float *out, struct extent size, const float *w, int32_t radius) {
+  const float *before[BLUR_MAX_KERNEL / 2 + 1], *after[BLUR_MAX_KERNEL / 2 + 1];
+  size_t width = (size_t)size.width;
+  for (int32_t y = 0; y < size.height; y++) {
+    for (int32_t i = 0; i <= radius; i++) {
+      before[i] = in + (size_t)mirror(y - i, size.height) * width;
+      after[i] = in + (size_t)mirror(y + i, size.height) * width;
+    }
+    convolve(out + (size_t)y * width, before, after, w, radius, width);
+  }
+}
+
+enum status blur_gaussian(struct workspace *work, const struct planes *in, int32_t kernel, double sigma,
+                          struct planes *out) {
+  double exact[BLUR_MAX_KERNEL / 2 + 1];
+  float w[BLUR_MAX_KERNEL / 2 + 1];
+  blur_weights(kernel, sigma, exact);
+  int32_t radius = kernel / 2;
+  while (radius > 0 && exact[radius] < 0x1p-30) radius--; /* together below 1e-7 of a value in [0,1] */
+  for (int32_t i = 0; i <= radius; i++) w[i] = (float)exact[i];
+
+  struct extent size = {in->width, in->height};
+  size_t plane = (size_t)size.width * (size_t)size.height, padded = (size_t)size.width + 2 * (size_t)radius;
+  enum status st = OK;
+  TRY(scratch_reserve(&work->rows, (plane + padded) * sizeof(float)));
+  TRY(workspace_planes(work, size.width, size.height, out));
+  float *between = work->rows.data, *row = between + plane;
+  for (int c = 0; c < 3; c++) {
+    blur_rows(in->plane[c], between, size, w, radius, row);
+    blur_columns(between, out->plane[c], size, w, radius);
+  }
+  workspace_flip(work);
+out:
+  return st;
+}

@@ -1,0 +1,79 @@
+#include "image/planes.h"
+
+#include <stdlib.h>
+
+#include "image/simd.h"
+
+enum status scratch_reserve(struct scratch *scratch, size_t size) {
+  if (size <= scratch->size) return OK;
+  size = (size + 63) / 64 * 64;
+  void *data = aligned_alloc(64, size);
+  if (!data) return fail(E_MEMORY, "out of memory: %zu bytes for an image", size);
+  free(scratch->data);
+  *scratch = (struct scratch){data, size};
+  return OK;
+}
+
+void workspace_free(struct workspace *work) {
+  struct scratch *const all[] = {&work->planes[0], &work->planes[1], &work->rows, &work->weights,
+                                 &work->bytes};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]->data);
+  *work = (struct workspace){0};
+}
+
+enum status workspace_planes(struct workspace *work, int32_t width, int32_t height, struct planes *out) {
+  struct scratch *spare = &work->planes[!work->current];
+  size_t plane = ((size_t)width * (size_t)height + 15) / 16 * 16;
+  enum status st = scratch_reserve(spare, 3 * plane * sizeof(float));
+  if (st != OK) return st;
+  float *data = spare->data;
+  *out = (struct planes){width, height, {data, data + plane, data + 2 * plane}};
+  return OK;
+}
+
+void workspace_flip(struct workspace *work) { work->current = !work->current; }
+
+PIXEL_LOOP void planes_from_rgb8(const struct planes *out, const uint8_t *pixels, size_t stride) {
+  for (int32_t y = 0; y < out->height; y++) {
+    const uint8_t *in = pixels + (size_t)y * stride;
+    size_t at = (size_t)y * (size_t)out->width;
+    float *r = out->plane[0] + at, *g = out->plane[1] + at, *b = out->plane[2] + at;
+    for (int32_t x = 0; x < out->width; x++) {
+      r[x] = (float)in[3 * x] / 255.0F;
+      g[x] = (float)in[3 * x + 1] / 255.0F;
+      b[x] = (float)in[3 * x + 2] / 255.0F;
+    }
+  }
+}
+
+/* Adding 2^23 leaves no fraction bits: the sum is rounded to an integer, half to even, which its low byte
+ * holds. */
+static inline uint8_t to_byte(float x) {
+  x = x > 0.0F ? x : 0.0F;
+  x = x < 1.0F ? x : 1.0F;
+  return (uint8_t)(int32_t)((x * 255.0F + 0x1p23F) - 0x1p23F);
+}
+
+PIXEL_LOOP void planes_to_rgb8(const struct planes *in, uint8_t *pixels) {
+  size_t n = (size_t)in->width * (size_t)in->height;
+  const float *r = in->plane[0], *g = in->plane[1], *b = in->plane[2];
+  for (size_t i = 0; i < n; i++) {
+    pixels[3 * i] = to_byte(r[i]);
+    pixels[3 * i + 1] = to_byte(g[i]);
+    pixels[3 * i + 2] = to_byte(b[i]);
+  }
+}
+
+PIXEL_LOOP void planes_hflip(const struct planes *image) {
+  int32_t width = image->width;
+  for (int c = 0; c < 3; c++) {
+    for (int32_t y = 0; y < image->height; y++) {
+      float *row = image->plane[c] + (size_t)y * (size_t)width;
+      for (int32_t x = 0; x < width / 2; x++) {
+        float left = row[x];
+        row[x] = row[width - 1 - x];
+        row[width - 1 - x] = left;
+      }
+    }
+  }
+}

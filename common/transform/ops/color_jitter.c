@@ -1,0 +1,65 @@
+/* Brightness, contrast, saturation and hue by random factors in random order: factors U(1-s, 1+s), hue U(-s,
+ * s). */
+#include "image/color.h"
+#include "transform/op.h"
+
+enum { BRIGHTNESS, CONTRAST, SATURATION, HUE, KINDS };
+
+static const struct op_param params[] = {
+    {"brightness", "factor within 1 +- this", PARAM_STRENGTH, 0, 1, 0.4, 0.4},
+    {"contrast", "factor within 1 +- this", PARAM_STRENGTH, 0, 1, 0.4, 0.4},
+    {"saturation", "factor within 1 +- this", PARAM_STRENGTH, 0, 1, 0.4, 0.4},
+    {"hue", "turn within +- this, of the circle", PARAM_STRENGTH, 0, 0.5, 0.1, 0.1},
+    {0}};
+static const char *const labels[] = {"color.brightness", "color.contrast", "color.saturation", "color.hue",
+                                     NULL};
+
+/* value[0..3]: the kinds in order of application; value[4..7]: the factor of each kind. */
+static void sample(const struct op_args *args, struct rng *rng, const struct op_site *site, float *value,
+                   struct rect *crop) {
+  (void)site, (void)crop;
+  for (int k = 0; k < KINDS; k++) value[k] = (float)k;
+  for (uint32_t k = KINDS - 1; k > 0; k--) {
+    uint32_t j = rng_below(rng_next(rng), k + 1);
+    float swap = value[k];
+    value[k] = value[j];
+    value[j] = swap;
+  }
+  for (int k = 0; k < KINDS; k++) {
+    double u = 2 * rng_next_f64(rng) - 1;
+    value[KINDS + k] = (float)((k == HUE ? 0 : 1) + u * args->low[k]);
+  }
+}
+
+static enum status apply(const struct op_args *args, const float *value, struct rect crop,
+                         struct canvas *canvas) {
+  static void (*const kinds[KINDS])(const struct planes *, float) = {color_brightness, color_contrast,
+                                                                     color_saturation, color_hue};
+  (void)args, (void)crop;
+  enum status st = canvas_load(canvas);
+  for (int i = 0; st == OK && i < KINDS; i++) {
+    int kind = (int)value[i];
+    kinds[kind](&canvas->planes, value[KINDS + kind]);
+  }
+  return st;
+}
+
+/* Divided by the width of the range: each within +-1/2, zero where nothing is drawn. */
+static void label(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
+                  float *out) {
+  (void)crop, (void)whole;
+  for (int k = 0; k < KINDS; k++) {
+    double centre = k == HUE ? 0 : 1, width = 2 * args->low[k];
+    out[k] = width > 0 ? (float)(((double)value[KINDS + k] - centre) / width) : 0;
+  }
+}
+
+const struct transform_op transform_op_color_jitter = {
+    .name = "color_jitter",
+    .summary = "brightness, contrast, saturation and hue by random factors, in random order",
+    .where = OP_IN_POLICY,
+    .params = params,
+    .labels = labels,
+    .sample = sample,
+    .apply = apply,
+    .label = label};

@@ -1,0 +1,9 @@
+/* The commands of tandem-augment, each in its own file. */
+#ifndef AUGMENT_COMMANDS_H
+#define AUGMENT_COMMANDS_H
+
+#include "base/cli.h"
+
+extern const struct command augment_apply;
+
+#endif
