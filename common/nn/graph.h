@@ -1,10 +1,11 @@
 /* A computation graph: built once, planned once, executed every step on one backend.
  *
- * Builders (one header per op folder: nn/conv2d/conv2d.h, ...) append a node and return its output. Logical shapes are
- * the graph's and follow PyTorch's order ([N, C, H, W]; [N, D]); the memory layout is the backend's. After the loss is
- * built, graph_plan derives the backward pass, plans memory from liveness and prepares every kernel; after that
- * nothing is allocated. Builders do not return a status: the first error sticks to the graph and graph_plan returns
- * it, so model code reads like its equations. One thread drives a graph; kernels use the backend's threads. */
+ * Builders (one header per op folder: nn/conv2d/conv2d.h, ...) append a node and return its output. Logical
+ * shapes are the graph's and follow PyTorch's order ([N, C, H, W]; [N, D]); the memory layout is the
+ * backend's. After the loss is built, graph_plan derives the backward pass, plans memory from liveness and
+ * prepares every kernel; after that nothing is allocated. Builders do not return a status: the first error
+ * sticks to the graph and graph_plan returns it, so model code reads like its equations. One thread drives a
+ * graph; kernels use the backend's threads. */
 #ifndef NN_GRAPH_H
 #define NN_GRAPH_H
 
@@ -46,7 +47,8 @@ struct graph_config {
 enum status graph_open(struct graph **out, const struct graph_config *config);
 void graph_close(struct graph **graph);
 
-/* --- Building -------------------------------------------------------------------------------------------------------- */
+/* --- Building
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* A value that graph_write fills before each step. */
 struct value graph_input(struct graph *g, const char *name, struct shape shape);
@@ -58,8 +60,8 @@ struct init {
   double scale;
 };
 
-/* A trained parameter, or the one already made under that name (weights shared between calls). Its starting value is
- * drawn from (seed, name) alone when graph_init runs. `name` as in the checkpoint; copied. */
+/* A trained parameter, or the one already made under that name (weights shared between calls). Its starting
+ * value is drawn from (seed, name) alone when graph_init runs. `name` as in the checkpoint; copied. */
 struct value graph_param(struct graph *g, const char *name, struct shape shape, struct init init);
 
 /* State that is saved but not trained: BatchNorm's running statistics. */
@@ -71,13 +73,17 @@ void graph_output(struct graph *g, const char *name, struct value v);
 struct shape graph_shape(const struct graph *g, struct value v);
 
 /* A shape or argument error found while building; the first one wins. */
-void graph_fail(struct graph *g, enum status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void graph_fail(struct graph *g, enum status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
-/* Ends building. `loss` (one element) is differentiated with respect to every parameter it reaches; no value in the
- * forward-only modes. Errors: the first building error, E_DEVICE (no kernel for an op on this backend), E_MEMORY. */
+/* Ends building. `loss` (one element) is differentiated with respect to every parameter it reaches; no value
+ * in the forward-only modes. Errors: the first building error, E_DEVICE (no kernel for an op on this
+ * backend), E_MEMORY. */
 enum status graph_plan(struct graph *g, struct value loss);
 
-/* --- Running --------------------------------------------------------------------------------------------------------- */
+/* --- Running
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 /* Sets every parameter and buffer to its starting value. */
 enum status graph_init(struct graph *g, uint64_t seed);
@@ -107,7 +113,8 @@ struct graph_tensor {
   bool trained; /* false: a buffer */
 };
 size_t graph_tensors(const struct graph *g, const struct graph_tensor **tensors);
-struct value graph_find(const struct graph *g, const char *name); /* parameter, buffer, input or output; id 0: none */
+struct value graph_find(const struct graph *g,
+                        const char *name); /* parameter, buffer, input or output; id 0: none */
 
 /* The factor with which BatchNorm mixes in batch statistics from now on (default 0.1). */
 void graph_set_bn_momentum(struct graph *g, double momentum);

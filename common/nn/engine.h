@@ -1,0 +1,153 @@
+/* Inside the engine: what op, kernel and backend authors see of a graph. Model code includes graph.h and op
+ * headers only.
+ *
+ * An op (OP/OP.c) checks shapes and appends a node. A kernel (OP/OP_BACKEND.c) computes it on one backend; it
+ * is found by (op, backend) in the generated registry. A backend (backends/BACKEND.c) owns memory, layouts
+ * and transfers.
+ *
+ * Life of a kernel: `prepare` once per node, in graph order, when the layouts of its inputs are known: it
+ * chooses its output's layout and says which memory it needs; `bind` once, when all addresses are final; then
+ * forward and backward each step on the same addresses, without allocation and without waiting for the
+ * device. */
+#ifndef NN_ENGINE_H
+#define NN_ENGINE_H
+
+#include "nn/graph.h"
+
+/* How a backend orders one tensor in memory.
+ * block 0: row-major. block b > 0: [N, ceil(C/b), H, W, b], padded channels zero (b >= C is NHWC).
+ * opaque: the backend's own description instead, kept alive by whoever fixed the layout. */
+struct layout {
+  int64_t block;
+  const void *opaque;
+};
+
+enum tensor_role { TENSOR_INPUT, TENSOR_PARAM, TENSOR_BUFFER, TENSOR_RESULT };
+
+struct tensor {
+  enum tensor_role role;
+  char *name; /* NULL for unnamed results */
+  bool output;
+  bool wants_grad; /* a parameter lies before it and the loss behind it */
+  bool laid_out;   /* layout is final */
+  struct shape shape;
+  struct layout layout;
+  struct init init;
+  size_t bytes; /* of data, and of grad; set when planned */
+  void *data, *grad;
+};
+
+/* Fixed by the op, whatever the backend. */
+struct op {
+  const char *name;
+  uint64_t constant; /* bit i: input i is never differentiated */
+};
+
+struct node {
+  const struct op *op;
+  const struct kernel *kernel;
+  void *attr; /* the op's descriptor, copied from the builder */
+  int n_in;
+  struct tensor **in;
+  struct tensor *out;
+
+  /* Written by prepare. */
+  void *state;
+  uint64_t keep_in; /* bit i: backward reads in[i]->data */
+  bool keep_out;    /* backward reads out->data */
+  size_t saved_bytes, forward_scratch, backward_scratch;
+
+  /* Final at bind. saved lives from forward to backward; the scratches only during their call. */
+  void *saved, *scratch_f, *scratch_b;
+  void **in_grad;   /* where backward writes the gradient of input i; NULL: not wanted */
+  bool *accumulate; /* += instead of =; set only for kernels that say `accumulates` */
+  void **merge;     /* in_grad[i] is a temporary that the engine adds to in[i]->grad afterwards */
+};
+
+/* What one step runs under. */
+struct run {
+  void *device; /* the backend's context */
+  enum graph_mode mode;
+  double bn_momentum;
+};
+
+struct kernel {
+  const char *op, *backend;
+  bool accumulates; /* backward honours node->accumulate */
+  enum status (*prepare)(struct node *node, const struct run *run);
+  enum status (*bind)(struct node *node, const struct run *run); /* optional */
+  enum status (*forward)(struct node *node, const struct run *run);
+  enum status (*backward)(struct node *node, const struct run *run);
+  void (*release)(struct node *node); /* frees node->state, also half-made; optional */
+
+  /* Optimisers only: one pass over `bytes` of parameters, gradients and state, which have the same order. */
+  enum status (*update)(void *device, void *theta, const void *grad, void *state, size_t bytes,
+                        const double *arg);
+};
+
+struct backend {
+  const char *name;
+  size_t element; /* bytes of one number on the device */
+  enum status (*open)(void **device, const struct graph_config *config);
+  void (*close)(void *device);
+  void (*enter)(void *device); /* before kernels run on the calling thread */
+  enum status (*alloc)(void *device, size_t bytes, void **memory); /* zeroed, aligned for any kernel */
+  void (*release)(void *device, void *memory);
+  size_t (*bytes)(const struct shape *shape, struct layout layout); /* a multiple of element */
+  /* Between row-major host numbers and a tensor's data (or gradient) at `at`. */
+  enum status (*upload)(void *device, const struct tensor *t, void *at, const void *host, bool host_f64);
+  enum status (*download)(void *device, const struct tensor *t, const void *at, void *host, bool host_f64);
+  enum status (*pixels)(void *device, const struct tensor *t, const uint8_t *nhwc, const double mean[3],
+                        const double std[3]);
+  enum status (*add)(void *device, void *to, const void *from, size_t bytes); /* to += from */
+};
+
+/* Looks up the generated registries. NULL if there is none. */
+const struct backend *backend_find(const char *name, size_t length);
+const struct kernel *kernel_find(const char *op, const char *backend);
+
+/* --- For op builders
+ * --------------------------------------------------------------------------------------------- */
+
+/* Appends a node and returns its output; attr is copied. After an error it still returns a value of that
+ * shape, so that building can go on. */
+struct value graph_node(struct graph *g, const struct op *op, const void *attr, size_t attr_size,
+                        const struct value *in, int n_in, struct shape out);
+
+/* Like graph_fail(E_SHAPE) with "op: " in front and the shapes behind. */
+void graph_fail_shapes(struct graph *g, const char *op, const char *what, const struct value *in, int n_in);
+
+enum graph_mode graph_mode_of(const struct graph *g);
+
+static inline struct shape shape_1(int64_t a) { return (struct shape){1, {a}}; }
+static inline struct shape shape_2(int64_t a, int64_t b) { return (struct shape){2, {a, b}}; }
+static inline struct shape shape_4(int64_t n, int64_t c, int64_t h, int64_t w) {
+  return (struct shape){4, {n, c, h, w}};
+}
+bool shape_equal(struct shape a, struct shape b);
+void shape_text(struct shape s, char text[64]);
+
+/* --- For kernels
+ * ------------------------------------------------------------------------------------------------- */
+
+/* Makes an input, parameter or buffer that nobody has laid out yet take this layout; true if t has it now. */
+bool tensor_lay_out(struct tensor *t, struct layout layout);
+
+/* --- For optimisers and tests
+ * ------------------------------------------------------------------------------------ */
+
+/* graph_plan for a root of any shape: instead of 1, the caller writes graph_gradient(root) before
+ * graph_backward, which then gives the vector-Jacobian product. */
+enum status graph_plan_vjp(struct graph *g, struct value root);
+
+/* The parameters that have gradients: one block of memory, their gradients another in the same order. */
+struct param_block {
+  const struct backend *backend;
+  void *device;
+  char *theta, *grad;
+  size_t bytes;
+};
+struct param_block graph_param_block(const struct graph *g);
+const struct tensor *graph_tensor_of(const struct graph *g, struct value v); /* NULL: no such value */
+
+#endif

@@ -1,0 +1,32 @@
+/* struct graph, for graph.c, plan.c and run.c only. */
+#ifndef NN_GRAPH_INTERNAL_H
+#define NN_GRAPH_INTERNAL_H
+
+#include "nn/engine.h"
+
+struct graph {
+  const struct backend *backend;
+  struct run run;
+
+  struct tensor **tensors; /* value id i is tensors[i - 1] */
+  int32_t n_tensors, tensor_room;
+  struct node **nodes;
+  int32_t n_nodes, node_room;
+
+  enum status error;
+  char error_text[1024];
+
+  bool planned;
+  struct graph_tensor *listed; /* parameters, then buffers */
+  size_t n_listed;
+
+  void *params, *grads, *state,
+      *arena; /* device memory: parameters, their gradients, inputs and buffers, the rest */
+  size_t trained_bytes, param_bytes, arena_bytes;
+};
+
+/* A value's tensor; NULL for id 0 and unknown ids. Negative ids (gradients) give the tensor they belong to.
+ */
+struct tensor *graph_lookup(const struct graph *g, struct value v);
+
+#endif

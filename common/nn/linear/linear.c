@@ -1,0 +1,16 @@
+#include "nn/linear/linear.h"
+
+#include "nn/engine.h"
+
+static const struct op op = {.name = "linear"};
+
+struct value linear(struct graph *g, struct value x, struct value w, struct value bias) {
+  struct value in[] = {x, w, bias};
+  int n_in = bias.id ? 3 : 2;
+  struct shape sx = graph_shape(g, x), sw = graph_shape(g, w);
+  if (sx.n_dims != 2 || sw.n_dims != 2 || sx.dim[1] != sw.dim[1] ||
+      (n_in == 3 && !shape_equal(graph_shape(g, bias), shape_1(sw.dim[0])))) {
+    graph_fail_shapes(g, "linear", "needs [N,I], [O,I] and at most a bias [O]", in, n_in);
+  }
+  return graph_node(g, &op, NULL, 0, in, n_in, shape_2(sx.dim[0], sw.dim[0]));
+}

@@ -1,0 +1,88 @@
+/* Running: transfers, forward, backward. */
+#include "nn/graph_internal.h"
+
+/* The tensor behind v and the address of its data, or of its gradient for a negative id. */
+static enum status locate(const struct graph *g, struct value v, int64_t count, const struct tensor **t,
+                          void **at) {
+  *t = graph_lookup(g, v);
+  if (!*t || !g->planned) return fail(E_ARG, "no such value in the planned graph");
+  *at = v.id < 0 ? (*t)->grad : (*t)->data;
+  const char *name = (*t)->name ? (*t)->name : "an unnamed result";
+  if (!*at) return fail(E_ARG, "%s has no %s", name, v.id < 0 ? "gradient" : "memory");
+  if (count == shape_count((*t)->shape)) return OK;
+  char text[64];
+  shape_text((*t)->shape, text);
+  return fail(E_SHAPE, "%s is %s, not %lld numbers", name, text, (long long)count);
+}
+
+static enum status write(struct graph *g, struct value v, const void *data, int64_t count, bool f64) {
+  const struct tensor *t = NULL;
+  void *at = NULL;
+  enum status st = locate(g, v, count, &t, &at);
+  return st == OK ? g->backend->upload(g->run.device, t, at, data, f64) : st;
+}
+
+static enum status read(struct graph *g, struct value v, void *data, int64_t count, bool f64) {
+  const struct tensor *t = NULL;
+  void *at = NULL;
+  enum status st = locate(g, v, count, &t, &at);
+  return st == OK ? g->backend->download(g->run.device, t, at, data, f64) : st;
+}
+
+enum status graph_write_f32(struct graph *g, struct value v, const float *data, int64_t count) {
+  return write(g, v, data, count, false);
+}
+enum status graph_read_f32(struct graph *g, struct value v, float *data, int64_t count) {
+  return read(g, v, data, count, false);
+}
+enum status graph_write_f64(struct graph *g, struct value v, const double *data, int64_t count) {
+  return write(g, v, data, count, true);
+}
+enum status graph_read_f64(struct graph *g, struct value v, double *data, int64_t count) {
+  return read(g, v, data, count, true);
+}
+
+enum status graph_write_pixels(struct graph *g, struct value v, const uint8_t *pixels, const double mean[3],
+                               const double std[3]) {
+  const struct tensor *t = graph_lookup(g, v);
+  if (!t || !g->planned || v.id < 0 || t->role != TENSOR_INPUT)
+    return fail(E_ARG, "pixels need a planned input");
+  if (t->shape.n_dims == 4 && t->shape.dim[1] == 3)
+    return g->backend->pixels(g->run.device, t, pixels, mean, std);
+  char text[64];
+  shape_text(t->shape, text);
+  return fail(E_SHAPE, "%s is %s, not images [N,3,H,W]", t->name, text);
+}
+
+enum status graph_forward(struct graph *g) {
+  enum status st = g->planned ? OK : fail(E_ARG, "graph_forward before graph_plan");
+  if (st == OK) g->backend->enter(g->run.device);
+  for (int32_t i = 0; i < g->n_nodes && st == OK; i++) {
+    st = g->nodes[i]->kernel->forward(g->nodes[i], &g->run);
+    if (st != OK) fail_within(st, "%s forward", g->nodes[i]->op->name);
+  }
+  return st;
+}
+
+static enum status merge_gradients(struct graph *g, struct node *n) {
+  enum status st = OK;
+  for (int k = 0; k < n->n_in && st == OK; k++) {
+    if (n->merge[k]) st = g->backend->add(g->run.device, n->merge[k], n->in_grad[k], n->in[k]->bytes);
+  }
+  return st;
+}
+
+enum status graph_backward(struct graph *g) {
+  if (!g->planned || g->run.mode != GRAPH_TRAIN)
+    return fail(E_ARG, "graph_backward needs a planned training graph");
+  enum status st = OK;
+  g->backend->enter(g->run.device);
+  for (int32_t i = g->n_nodes - 1; i >= 0 && st == OK; i--) {
+    struct node *n = g->nodes[i];
+    if (!n->out->wants_grad) continue;
+    st = n->kernel->backward(n, &g->run);
+    if (st == OK) st = merge_gradients(g, n);
+    if (st != OK) fail_within(st, "%s backward", n->op->name);
+  }
+  return st;
+}

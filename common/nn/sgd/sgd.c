@@ -1,0 +1,76 @@
+#include "nn/sgd/sgd.h"
+
+#include <stdlib.h>
+
+#include "nn/engine.h"
+
+struct sgd {
+  const struct graph *g;
+  struct param_block params;
+  const struct kernel *kernel;
+  char *v; /* device memory, ordered as params.theta */
+  struct sgd_config config;
+};
+
+enum status sgd_open(struct sgd **out, struct graph *g, struct sgd_config config) {
+  *out = NULL;
+  struct param_block params = graph_param_block(g);
+  if (params.bytes == 0) return fail(E_ARG, "nothing to optimise: no gradient reaches a parameter");
+  const struct kernel *kernel = kernel_find("sgd", params.backend->name);
+  if (!kernel) return fail(E_DEVICE, "no %s kernel for sgd", params.backend->name);
+  struct sgd *o = calloc(1, sizeof *o);
+  if (!o) return fail(E_MEMORY, "out of memory for the optimiser");
+  *o = (struct sgd){.g = g, .params = params, .kernel = kernel, .config = config};
+  enum status st = params.backend->alloc(params.device, params.bytes, (void **)&o->v);
+  if (st != OK) {
+    free(o);
+    return st;
+  }
+  *out = o;
+  return OK;
+}
+
+void sgd_close(struct sgd **o) {
+  if (!*o) return;
+  (*o)->params.backend->release((*o)->params.device, (*o)->v);
+  free(*o);
+  *o = NULL;
+}
+
+enum status sgd_step(struct sgd *o, double lr) {
+  const double arg[] = {lr, o->config.momentum, o->config.weight_decay};
+  o->params.backend->enter(o->params.device);
+  return o->kernel->update(o->params.device, o->params.theta, o->params.grad, o->v, o->params.bytes, arg);
+}
+
+bool sgd_holds(const struct sgd *o, struct value param) {
+  const struct tensor *t = param.id > 0 ? graph_tensor_of(o->g, param) : NULL;
+  return t && t->role == TENSOR_PARAM && t->grad;
+}
+
+/* The parameter's tensor and its momentum buffer. */
+static enum status locate(const struct sgd *o, struct value param, int64_t count, const struct tensor **t,
+                          char **v) {
+  if (!sgd_holds(o, param)) return fail(E_ARG, "the optimiser has no state for that value");
+  *t = graph_tensor_of(o->g, param);
+  if (shape_count((*t)->shape) != count) {
+    return fail(E_SHAPE, "the momentum of %s has %lld numbers, not %lld", (*t)->name,
+                (long long)shape_count((*t)->shape), (long long)count);
+  }
+  *v = o->v + ((char *)(*t)->data - o->params.theta);
+  return OK;
+}
+
+enum status sgd_read_f32(const struct sgd *o, struct value param, float *v, int64_t count) {
+  const struct tensor *t = NULL;
+  char *at = NULL;
+  enum status st = locate(o, param, count, &t, &at);
+  return st == OK ? o->params.backend->download(o->params.device, t, at, v, false) : st;
+}
+
+enum status sgd_write_f32(struct sgd *o, struct value param, const float *v, int64_t count) {
+  const struct tensor *t = NULL;
+  char *at = NULL;
+  enum status st = locate(o, param, count, &t, &at);
+  return st == OK ? o->params.backend->upload(o->params.device, t, at, v, false) : st;
+}

@@ -1,0 +1,198 @@
+/* Checks one op on small random inputs: gradients on `ref` against central finite differences, and the other
+ * backends against `ref`: outputs, every gradient, changed buffers, in training and in inference mode. */
+#ifndef PARITY_OP_CHECK_H
+#define PARITY_OP_CHECK_H
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "nn/engine.h"
+
+#include <cmocka.h> /* after ours: it makes fail a macro */
+
+struct op_case {
+  const char *name;
+  struct value (*build)(struct graph *g, const int64_t *arg); /* inputs are parameters made with op_input */
+  int64_t arg[12];
+};
+
+static inline struct value op_input(struct graph *g, const char *name, struct shape shape) {
+  return graph_param(g, name, shape, (struct init){INIT_UNIFORM, 1});
+}
+
+#define OP_OK(expr)                                                                                          \
+  do {                                                                                                       \
+    if ((expr) != OK) fail_msg("%s: %s", #expr, fail_message());                                             \
+  } while (0)
+
+/* A built, planned, initialised graph and its root. */
+static inline struct graph *op_graph(const struct op_case *c, const char *device, enum graph_mode mode,
+                                     struct value *y) {
+  struct graph *g = NULL;
+  OP_OK(graph_open(&g, &(struct graph_config){device, mode, 2}));
+  *y = c->build(g, c->arg);
+  graph_output(g, "y", *y);
+  if (graph_plan_vjp(g, *y) != OK) fail_msg("%s on %s: %s", c->name, device, fail_message());
+  OP_OK(graph_init(g, 11));
+  return g;
+}
+
+static inline double *op_read(struct graph *g, struct value v) {
+  int64_t n = shape_count(graph_shape(g, v));
+  double *data = calloc((size_t)n, sizeof *data);
+  assert_non_null(data);
+  OP_OK(graph_read_f64(g, v, data, n));
+  return data;
+}
+
+/* A fixed pseudo-random cotangent, rounded to float so that every backend gets the same. */
+static inline double *op_cotangent(struct graph *g, struct value y) {
+  int64_t n = shape_count(graph_shape(g, y));
+  double *c = calloc((size_t)n, sizeof *c);
+  assert_non_null(c);
+  for (int64_t i = 0; i < n; i++)
+    c[i] = (float)(2 * rng_unit_f32(philox(5, (uint32_t)i, 0, 0, 0).word[0]) - 1);
+  OP_OK(graph_write_f64(g, graph_gradient(g, y), c, n));
+  return c;
+}
+
+static inline double op_dot(struct graph *g, struct value y, const double *c) {
+  OP_OK(graph_forward(g));
+  double *out = op_read(g, y), sum = 0;
+  for (int64_t i = 0, n = shape_count(graph_shape(g, y)); i < n; i++) sum += c[i] * out[i];
+  free(out);
+  return sum;
+}
+
+/* ||a - b|| / ||b||, with a floor under ||b|| for gradients that are zero. */
+static inline double op_distance(const double *a, const double *b, int64_t n) {
+  double difference = 0, norm = 0;
+  for (int64_t i = 0; i < n; i++) {
+    difference += (a[i] - b[i]) * (a[i] - b[i]);
+    norm += b[i] * b[i];
+  }
+  return sqrt(difference) / fmax(sqrt(norm), 1e-2);
+}
+
+/* The derivative of <cotangent, y> by element i of v, whose values are x. */
+static inline double op_slope(struct graph *g, struct value y, const double *cotangent, struct value v,
+                              double *x, int64_t i) {
+  const double at = x[i], h = 1e-5;
+  int64_t n = shape_count(graph_shape(g, v));
+  double difference = 0;
+  for (int side = 1; side >= -1; side -= 2) {
+    x[i] = at + side * h;
+    OP_OK(graph_write_f64(g, v, x, n));
+    difference += side * op_dot(g, y, cotangent);
+  }
+  x[i] = at;
+  OP_OK(graph_write_f64(g, v, x, n));
+  return difference / (2 * h);
+}
+
+/* Compares at most some 60 elements of each gradient, evenly spread. */
+static inline void op_check_gradients(const struct op_case *c) {
+  struct value y;
+  struct graph *g = op_graph(c, "ref", GRAPH_TRAIN, &y);
+  double *cotangent = op_cotangent(g, y);
+  OP_OK(graph_forward(g));
+  OP_OK(graph_backward(g));
+  const struct graph_tensor *tensors;
+  size_t n_tensors = graph_tensors(g, &tensors);
+  for (size_t k = 0; k < n_tensors && tensors[k].trained; k++) {
+    struct value v = tensors[k].value;
+    int64_t n = shape_count(tensors[k].shape), stride = n / 60 + 1, picked = 0;
+    double *x = op_read(g, v), *grad = op_read(g, graph_gradient(g, v)), slope[60];
+    for (int64_t i = 0; i < n; i += stride) {
+      grad[picked] = grad[i];
+      slope[picked++] = op_slope(g, y, cotangent, v, x, i);
+    }
+    double distance = op_distance(grad, slope, picked);
+    if (!(distance <= 1e-6)) fail_msg("%s: gradient of %s off by %g", c->name, tensors[k].name, distance);
+    free(x);
+    free(grad);
+  }
+  free(cotangent);
+  graph_close(&g);
+}
+
+static inline void op_compare(const struct op_case *c, const char *what, struct graph *g, struct value v,
+                              struct graph *ref, struct value v_ref, double tolerance) {
+  double *a = op_read(g, v), *b = op_read(ref, v_ref);
+  double distance = op_distance(a, b, shape_count(graph_shape(ref, v_ref)));
+  if (!(distance <= tolerance)) fail_msg("%s: %s differs from ref by %g", c->name, what, distance);
+  free(a);
+  free(b);
+}
+
+static inline void op_check_mode(const struct op_case *c, const char *device, enum graph_mode mode,
+                                 double tolerance) {
+  struct value y, y_ref;
+  struct graph *g = op_graph(c, device, mode, &y), *ref = op_graph(c, "ref", mode, &y_ref);
+  const struct graph_tensor *tensors;
+  size_t n_tensors = graph_tensors(ref, &tensors);
+  if (mode == GRAPH_TRAIN) {
+    free(op_cotangent(g, y));
+    free(op_cotangent(ref, y_ref));
+  }
+  for (int step = 0; step < 2; step++) { /* twice: nothing may be left over from the step before */
+    OP_OK(graph_forward(g));
+    OP_OK(graph_forward(ref));
+    if (mode != GRAPH_TRAIN) continue;
+    OP_OK(graph_backward(g));
+    OP_OK(graph_backward(ref));
+  }
+  op_compare(c, "output", g, y, ref, y_ref, tolerance);
+  for (size_t k = 0; k < n_tensors; k++) {
+    struct value mine = graph_find(g, tensors[k].name), theirs = tensors[k].value;
+    if (!tensors[k].trained) op_compare(c, tensors[k].name, g, mine, ref, theirs, tolerance);
+    if (mode != GRAPH_TRAIN || !tensors[k].trained) continue;
+    op_compare(c, tensors[k].name, g, graph_gradient(g, mine), ref, graph_gradient(ref, theirs), tolerance);
+  }
+  graph_close(&g);
+  graph_close(&ref);
+}
+
+static inline void op_check_all(const struct op_case *cases, size_t count) {
+  for (size_t i = 0; i < count; i++) op_check_gradients(&cases[i]);
+}
+
+/* 1e-4 relative is float32 with sums of a few thousand terms. A GPU that is not there is a skip. */
+static inline void op_check_parity(const struct op_case *cases, size_t count, const char *device) {
+  struct graph *probe = NULL;
+  if (graph_open(&probe, &(struct graph_config){device, GRAPH_TRAIN, 2}) != OK) {
+    print_message("%s\n", fail_message());
+    skip();
+  }
+  graph_close(&probe);
+  for (size_t i = 0; i < count; i++) {
+    op_check_mode(&cases[i], device, GRAPH_TRAIN, 1e-4);
+    op_check_mode(&cases[i], device, GRAPH_FORWARD, 1e-4);
+    op_check_mode(&cases[i], device, GRAPH_INFERENCE, 1e-4);
+  }
+}
+
+/* main of an op's test: its `cases`. */
+#define OP_TEST_MAIN()                                                                                       \
+  static void gradients_match_finite_differences(void **state) {                                             \
+    (void)state;                                                                                             \
+    op_check_all(cases, sizeof cases / sizeof *cases);                                                       \
+  }                                                                                                          \
+  static void cpu_matches_ref(void **state) {                                                                \
+    (void)state;                                                                                             \
+    op_check_parity(cases, sizeof cases / sizeof *cases, "cpu");                                             \
+  }                                                                                                          \
+  int main(void) {                                                                                           \
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_match_finite_differences),                 \
+                                       cmocka_unit_test(cpu_matches_ref)};                                   \
+    return cmocka_run_group_tests(tests, NULL, NULL);                                                        \
+  }
+
+#endif
