@@ -13,10 +13,11 @@ struct atomic_file {
   char path[PATH_MAX], temporary[PATH_MAX];
 };
 
-static const char *advice(int error) {
+const char *file_advice(int error) {
   switch (error) {
   case ENOSPC:
-  case EDQUOT: return "; free some space or choose another place";
+  case EDQUOT:
+  case EFBIG: return "; free some space or choose another place";
   case EACCES:
   case EPERM:
   case EROFS: return "; check the permissions or choose another place";
@@ -26,7 +27,7 @@ static const char *advice(int error) {
 }
 
 static enum status io_error(const char *verb, const char *path, int error) {
-  return fail(E_IO, "cannot %s %s: %s%s", verb, path, strerror(error), advice(error));
+  return fail(E_IO, "cannot %s %s: %s%s", verb, path, strerror(error), file_advice(error));
 }
 
 enum status atomic_file_open(struct atomic_file **out, const char *path) {

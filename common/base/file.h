@@ -39,4 +39,8 @@ enum status file_make_folder(const char *path);
 /* Syncs the folder that holds `path`, so that a rename in it survives a power cut. E_IO. */
 enum status file_sync_parent(const char *path);
 
+/* What the user can do about an errno, as the end of a message ("; free some space ..."); "" where nothing is
+ * known. */
+const char *file_advice(int error);
+
 #endif

@@ -5,9 +5,10 @@
  *   samples  64-bit big-endian id -> record (schemas/record.schema.json)
  *   index.X  per split X: id, label, width, height of every sample in ingest order
  *
- * The fingerprint is the xxh3-128 of every record and every index in key order, so two datasets with the same
- * fingerprint hold the same images. Readers: a `struct dataset` belongs to one thread; open one each. Open after
- * fork. The on-disk layout is described in docs/formats.md. */
+ * The fingerprint is the xxh3-128 of the class and attribute names, every record and every index in key
+ * order, so two datasets with the same fingerprint hold the same samples, whatever the datasets are called.
+ * Readers: a `struct dataset` belongs to one thread; open one each. Open after fork. The on-disk layout is
+ * described in docs/formats.md. */
 #ifndef STORE_DATASET_H
 #define STORE_DATASET_H
 
@@ -27,7 +28,8 @@ struct box { /* pixels, x right, y down, half-open: [left, right) x [top, bottom
   uint8_t difficult;
 };
 
-/* One sample. Pointers are borrowed: when reading, valid until the dataset's next read; when writing, for the call. */
+/* One sample. Pointers are borrowed: when reading, valid until the dataset's next read; when writing, for the
+ * call. */
 struct record {
   enum encoding encoding;
   const uint8_t *bytes; /* a JPEG file, or [height, width, 3] RGB */
@@ -78,7 +80,11 @@ const struct split *dataset_split(const struct dataset *dataset, const char *nam
 /* Reads and checks one sample. Errors: E_NOT_FOUND, E_FORMAT (checksum or fields: names the id). */
 enum status dataset_read(struct dataset *dataset, uint64_t id, struct record *record);
 
-/* --- Writing: to a temporary name beside `path`, renamed by commit; nothing is visible before, nothing left after abort. */
+/* Reads and checks every sample and recomputes the fingerprint. Errors: E_FORMAT (says what is damaged). */
+enum status dataset_verify(struct dataset *dataset);
+
+/* --- Writing: to a temporary name beside `path`, renamed by commit; nothing is visible before, nothing left
+ * after abort. */
 
 struct dataset_writer;
 
@@ -91,8 +97,8 @@ struct dataset_plan {
 };
 
 /* Errors: E_IO, E_EXISTS unless `replace`. */
-enum status dataset_writer_open(struct dataset_writer **out, const char *path, const struct dataset_plan *plan,
-                                bool replace);
+enum status dataset_writer_open(struct dataset_writer **out, const char *path,
+                                const struct dataset_plan *plan, bool replace);
 
 /* Declares the next split; samples added from here on belong to it. */
 enum status dataset_writer_split(struct dataset_writer *writer, const char *name);
