@@ -29,7 +29,7 @@ endif
 CFLAGS   += -std=c11 -O3 -g -fno-math-errno -ffp-contract=off -fopenmp -fPIC -pthread
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings -Wundef \
             -Wno-missing-field-initializers
-CPPFLAGS += -D_GNU_SOURCE -Icommon -Itests -I$(BUILD)/gen
+CPPFLAGS += -D_GNU_SOURCE -Icommon -Istages -Itests -I$(BUILD)/gen
 LDFLAGS  += -Wl,--as-needed -pthread -fopenmp
 LDLIBS   := -lzmq -lmsgpackc -llmdb -ljpeg -lpng -ldnnl -lopenblas -llbfgs -ljansson -lxxhash -lm
 ifeq ($(WERROR),1)
@@ -56,9 +56,10 @@ FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
 
 # --- Registries: FOLDER files become `const struct TYPE *const TYPE_registry[]`, each file defining TYPE_<file name> --
 
-REGISTRIES := transform_op format method kernel backend
+REGISTRIES := transform_op format base method kernel backend
 registry_transform_op := $(wildcard common/transform/ops/*.c)
 registry_format       := $(wildcard stages/ingest/formats/*.c)
+registry_base         := $(wildcard stages/train/bases/*.c)
 registry_method       := $(wildcard stages/train/methods/*.c)
 registry_kernel       := $(call not_cuda,$(wildcard common/nn/*/*_ref.c common/nn/*/*_cpu.c common/nn/*/*_cuda.c))
 registry_backend      := $(filter-out $(if $(filter 1,$(HAVE_CUDA)),,%/cuda.c),$(wildcard common/nn/backends/*.c))
@@ -67,6 +68,7 @@ registry_home_transform_op := common
 registry_home_kernel       := common
 registry_home_backend      := common
 registry_home_format       := stages/ingest
+registry_home_base         := stages/train
 registry_home_method       := stages/train
 registries_of = $(foreach r,$(REGISTRIES),$(if $(filter $(1),$(registry_home_$(r))),$(if $(registry_$(r)),$(BUILD)/gen/$(r)_registry.o)))
 

@@ -28,9 +28,9 @@ enum status fail_within(enum status status, const char *format, ...) {
 const char *fail_message(void) { return message; }
 
 const char *status_name(enum status status) {
-  static const char *const names[] = {"ok",        "bad argument", "bad shape",     "out of memory",
-                                      "i/o error", "bad format",   "wrong version", "not found",
-                                      "exists",    "try again",    "interrupted",   "device error",
-                                      "peer error"};
+  static const char *const names[] = {"ok",         "bad argument", "bad shape",     "out of memory",
+                                      "i/o error",  "bad format",   "wrong version", "not found",
+                                      "exists",     "try again",    "interrupted",   "device error",
+                                      "peer error", "not finite"};
   return (size_t)status < sizeof names / sizeof *names ? names[status] : "unknown status";
 }

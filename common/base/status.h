@@ -19,7 +19,8 @@ enum status {
   E_AGAIN,       /* nothing there yet; try again */
   E_INTERRUPTED, /* SIGINT or SIGTERM: stop in order */
   E_DEVICE,      /* a backend or accelerator is missing or failed */
-  E_PEER         /* another process broke the protocol */
+  E_PEER,        /* another process broke the protocol */
+  E_NUMERIC      /* a computation left the finite numbers */
 };
 
 /* Records the message for this thread and returns `status`, so that `return fail(E_IO, ...)` reads well.

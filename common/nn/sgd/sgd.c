@@ -61,16 +61,32 @@ static enum status locate(const struct sgd *o, struct value param, int64_t count
   return OK;
 }
 
-enum status sgd_read_f32(const struct sgd *o, struct value param, float *v, int64_t count) {
+static enum status read_state(const struct sgd *o, struct value param, void *v, int64_t count, bool f64) {
   const struct tensor *t = NULL;
   char *at = NULL;
   enum status st = locate(o, param, count, &t, &at);
-  return st == OK ? o->params.backend->download(o->params.device, t, at, v, false) : st;
+  return st == OK ? o->params.backend->download(o->params.device, t, at, v, f64) : st;
+}
+
+static enum status write_state(struct sgd *o, struct value param, const void *v, int64_t count, bool f64) {
+  const struct tensor *t = NULL;
+  char *at = NULL;
+  enum status st = locate(o, param, count, &t, &at);
+  return st == OK ? o->params.backend->upload(o->params.device, t, at, v, f64) : st;
+}
+
+enum status sgd_read_f32(const struct sgd *o, struct value param, float *v, int64_t count) {
+  return read_state(o, param, v, count, false);
 }
 
 enum status sgd_write_f32(struct sgd *o, struct value param, const float *v, int64_t count) {
-  const struct tensor *t = NULL;
-  char *at = NULL;
-  enum status st = locate(o, param, count, &t, &at);
-  return st == OK ? o->params.backend->upload(o->params.device, t, at, v, false) : st;
+  return write_state(o, param, v, count, false);
+}
+
+enum status sgd_read_f64(const struct sgd *o, struct value param, double *v, int64_t count) {
+  return read_state(o, param, v, count, true);
+}
+
+enum status sgd_write_f64(struct sgd *o, struct value param, const double *v, int64_t count) {
+  return write_state(o, param, v, count, true);
 }

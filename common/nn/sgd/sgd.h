@@ -29,5 +29,7 @@ bool sgd_holds(const struct sgd *o, struct value param);
  * (count). */
 enum status sgd_read_f32(const struct sgd *o, struct value param, float *v, int64_t count);
 enum status sgd_write_f32(struct sgd *o, struct value param, const float *v, int64_t count);
+enum status sgd_read_f64(const struct sgd *o, struct value param, double *v, int64_t count);
+enum status sgd_write_f64(struct sgd *o, struct value param, const double *v, int64_t count);
 
 #endif

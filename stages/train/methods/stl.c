@@ -1,0 +1,61 @@
+/* Self-supervised Transformation Learning (STL, NeurIPS 2024).
+ *
+ * With x1 = t(x), x2 = t'(x), y = f(x), and the pair (t, t') shared by the images 2p and 2p+1 (partner pi(i)
+ * = i xor 1): T12[i] = f_T(y1[i], y2[i])                    the transformation from view 1 to view 2 L_inv
+ * compares g_inv(y1) with g_inv(y2) L_equi  compares g_equi(y) with g_equi(y^), where y^1[i] =
+ * phi(T21[pi(i)], y2[i]) and y^2[i] = phi(T12[pi(i)], y1[i]) L_trans compares g_trans of the even images' T
+ * with g_trans of their partners' T No gradient is stopped anywhere. */
+#include "model/backbone.h"
+#include "nn/concat/concat.h"
+#include "nn/gather_rows/gather_rows.h"
+#include "train/method.h"
+
+#include <stdlib.h>
+
+/* T (T12; T21) -> (T21; T12) with every row exchanged for its partner's: what leads from `swapped` back to y.
+ */
+static struct value partners_back(struct graph *g, struct value t, int64_t n) {
+  int32_t *row = malloc((size_t)(2 * n) * sizeof *row);
+  if (!row) return graph_fail(g, E_MEMORY, "out of memory"), t;
+  for (int64_t i = 0; i < n; i++) {
+    row[i] = (int32_t)(n + (i ^ 1));
+    row[n + i] = (int32_t)(i ^ 1);
+  }
+  struct value back = gather_rows(g, t, row, 2 * n);
+  free(row);
+  return back;
+}
+
+/* T (T12; T21) -> all even rows, then all odd ones: rows r and r + n belong to one pair of images. */
+static struct value even_then_odd(struct graph *g, struct value t, int64_t n) {
+  int32_t *row = malloc((size_t)(2 * n) * sizeof *row);
+  if (!row) return graph_fail(g, E_MEMORY, "out of memory"), t;
+  for (int64_t r = 0; r < n; r++) {
+    row[r] = (int32_t)(2 * r);
+    row[n + r] = (int32_t)(2 * r + 1);
+  }
+  struct value split = gather_rows(g, t, row, 2 * n);
+  free(row);
+  return split;
+}
+
+static void build(struct step *s) {
+  struct graph *g = s->graph;
+  int64_t n = s->batch;
+  struct value y = backbone(s->model, s->views, 2); /* (y1; y2) */
+  if (step_wants(s, TERM_INV)) s->loss[TERM_INV] = s->base->loss(s, "inv_projector", &s->projector, y, 2);
+  if (!step_wants(s, TERM_EQUI) && !step_wants(s, TERM_TRANS)) return;
+
+  struct value swapped = swap_halves(g, y); /* (y2; y1) */
+  struct value y_pairs = concat(g, 1, (struct value[]){y, swapped}, 2);
+  struct value t = mlp(s->model, "trans_backbone", &s->trans_backbone, y_pairs, 2); /* (T12; T21) */
+  if (step_wants(s, TERM_EQUI)) {
+    struct value predicted = hypernetwork(s->model, "equi_transform", partners_back(g, t, n), swapped);
+    struct value pairs = concat(g, 0, (struct value[]){y, predicted}, 2); /* (y1; y2; y^1; y^2) */
+    s->loss[TERM_EQUI] = s->base->loss(s, "equi_projector", &s->projector, pairs, 4);
+  }
+  if (step_wants(s, TERM_TRANS))
+    s->loss[TERM_TRANS] = s->base->loss(s, "trans_projector", &s->trans_projector, even_then_odd(g, t, n), 2);
+}
+
+const struct method method_stl = {"stl", "invariance, equivariance and transformation learning", build};

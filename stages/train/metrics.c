@@ -1,0 +1,99 @@
+#include "metrics.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct metrics {
+  FILE *file;
+  char *path;
+};
+
+static enum status io_error(const char *path) {
+  return fail(E_IO, "cannot write %s: %s", path, strerror(errno));
+}
+
+/* Bytes taken by the complete lines of steps before `first_step`. */
+static off_t kept_bytes(FILE *file, int64_t first_step) {
+  char *line = NULL;
+  size_t capacity = 0;
+  off_t kept = 0;
+  for (ssize_t n; (n = getline(&line, &capacity, file)) > 0; kept += n) {
+    int64_t step;
+    if (line[n - 1] != '\n' || sscanf(line, "{\"step\":%" SCNd64, &step) != 1 || step >= first_step) break;
+  }
+  free(line);
+  return kept;
+}
+
+enum status metrics_open(struct metrics **out, const char *path, int64_t first_step) {
+  struct metrics *m = *out = calloc(1, sizeof *m);
+  if (!m || !(m->path = strdup(path))) {
+    metrics_close(out);
+    return fail(E_MEMORY, "out of memory");
+  }
+  m->file = fopen(path, "a+e");
+  enum status st = m->file ? OK : io_error(path);
+  if (m->file) {
+    rewind(m->file);
+    if (ftruncate(fileno(m->file), kept_bytes(m->file, first_step)) != 0 || fseek(m->file, 0, SEEK_END) != 0)
+      st = io_error(path);
+  }
+  if (st != OK) metrics_close(out);
+  return st;
+}
+
+void metrics_close(struct metrics **metrics) {
+  struct metrics *m = *metrics;
+  *metrics = NULL;
+  if (!m) return;
+  if (m->file) fclose(m->file);
+  free(m->path);
+  free(m);
+}
+
+enum status metrics_add(struct metrics *m, const struct step *s, int64_t step, int64_t epoch, double lr,
+                        const struct losses *losses) {
+  fprintf(m->file, "{\"step\":%" PRId64 ",\"epoch\":%" PRId64 ",\"lr\":%.9g,\"total\":%.9g", step, epoch, lr,
+          losses->total);
+  for (int i = 0; i < N_TERMS; i++)
+    if (s->loss[i].id) fprintf(m->file, ",\"%s\":%.9g", term_names[i], losses->term[i]);
+  fputs("}\n", m->file);
+  return fflush(m->file) == 0 && !ferror(m->file) ? OK : io_error(m->path);
+}
+
+enum status metrics_sync(struct metrics *m) { return fsync(fileno(m->file)) == 0 ? OK : io_error(m->path); }
+
+enum { N_COLUMNS = 1 + N_TERMS };
+
+static const char *column(int i) { return i == 0 ? "total" : term_names[i - 1]; }
+
+enum status metrics_epoch_mean(const char *path, int64_t epoch, json_t **mean) {
+  *mean = NULL;
+  FILE *file = fopen(path, "re");
+  if (!file) return fail(E_IO, "cannot read %s: %s", path, strerror(errno));
+  double sum[N_COLUMNS] = {0};
+  int64_t count[N_COLUMNS] = {0};
+  char *line = NULL;
+  size_t capacity = 0;
+  while (getline(&line, &capacity, file) > 0) {
+    json_t *object = json_loads(line, 0, NULL);
+    if (object && json_integer_value(json_object_get(object, "epoch")) == epoch)
+      for (int i = 0; i < N_COLUMNS; i++) {
+        json_t *value = json_object_get(object, column(i));
+        if (value) sum[i] += json_number_value(value), count[i]++;
+      }
+    json_decref(object);
+  }
+  free(line);
+  fclose(file);
+  if (!count[0]) return fail(E_NOT_FOUND, "%s has no line of epoch %" PRId64, path, epoch);
+  json_t *means = json_object();
+  for (int i = 0; i < N_COLUMNS; i++)
+    if (count[i]) json_object_set_new(means, column(i), json_real(sum[i] / (double)count[i]));
+  *mean = means;
+  return means ? OK : fail(E_MEMORY, "out of memory");
+}

@@ -1,0 +1,67 @@
+#include "options.h"
+
+#include <sched.h>
+#include <string.h>
+
+const char *const term_names[N_TERMS] = {"inv", "equi", "trans"};
+
+#define AT(member) offsetof(struct method_options, member)
+const struct opt method_opts[] = {
+    {"method", OPT_STR, AT(method), "stl",
+     "what is learnt beside the base loss: none, stl; or a base's name alone"},
+    {"base", OPT_STR, AT(base), NULL, "base loss: simclr (the default)"},
+    {"projector", OPT_STR, AT(projector), "512-512-128",
+     "layer widths of the invariance and equivariance projectors"},
+    {"trans-backbone", OPT_STR, AT(trans_backbone), "512-512-128",
+     "layer widths of the transformation backbone f_T"},
+    {"trans-projector", OPT_STR, AT(trans_projector), "128-128",
+     "layer widths of the transformation projector"},
+    {"temperature", OPT_FLOAT, AT(temperature), "0.2", "temperature of InfoNCE"},
+    {"inv", OPT_FLOAT, AT(weight[TERM_INV]), "1", "weight of the invariance term; 0 leaves it out"},
+    {"equi", OPT_FLOAT, AT(weight[TERM_EQUI]), "1", "weight of the equivariance term; 0 leaves it out"},
+    {"trans", OPT_FLOAT, AT(weight[TERM_TRANS]), "0.2", "weight of the transformation term; 0 leaves it out"},
+    {0}};
+#undef AT
+
+#define AT(member) offsetof(struct optimiser_options, member)
+const struct opt optimiser_opts[] = {
+    {"lr", OPT_FLOAT, AT(lr), "0.03", "learning rate, before the schedule"},
+    {"momentum", OPT_FLOAT, AT(momentum), "0.9", "momentum of SGD"},
+    {"weight-decay", OPT_FLOAT, AT(weight_decay), "5e-4", "weight decay of SGD, on every parameter"},
+    {0}};
+#undef AT
+
+#define AT(member) offsetof(struct device_options, member)
+const struct opt device_opts[] = {
+    {"device", OPT_STR, AT(device), "cpu", "ref (float64), cpu, or cuda[:N]"},
+    {"threads", OPT_INT, AT(threads), "0", "threads of the engine; 0: all cores"},
+    {0}};
+#undef AT
+
+enum status method_options_check(const struct method_options *o) {
+  double sum = 0;
+  for (int i = 0; i < N_TERMS; i++) {
+    if (o->weight[i] < 0) return fail(E_ARG, "--%s: a loss weight cannot be negative", term_names[i]);
+    sum += o->weight[i];
+  }
+  if (!(sum > 0)) return fail(E_ARG, "--inv, --equi and --trans are all 0: there is nothing to learn");
+  if (!(o->temperature > 0)) return fail(E_ARG, "--temperature: %g is not above 0", o->temperature);
+  return OK;
+}
+
+enum status optimiser_options_check(const struct optimiser_options *o) {
+  if (!(o->lr > 0)) return fail(E_ARG, "--lr: %g is not above 0", o->lr);
+  if (!(o->momentum >= 0 && o->momentum < 1))
+    return fail(E_ARG, "--momentum: %g is not from 0 to below 1", o->momentum);
+  if (!(o->weight_decay >= 0)) return fail(E_ARG, "--weight-decay: %g is negative", o->weight_decay);
+  return OK;
+}
+
+enum status device_options_resolve(struct device_options *o) {
+  enum { MAX_THREADS = 1024 };
+  if (o->threads < 0 || o->threads > MAX_THREADS)
+    return fail(E_ARG, "--threads: %lld is not from 0 to %d", (long long)o->threads, MAX_THREADS);
+  cpu_set_t cores;
+  if (!o->threads) o->threads = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+  return OK;
+}

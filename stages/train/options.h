@@ -1,0 +1,36 @@
+/* What training and replaying have in common on the command line. */
+#ifndef TRAIN_OPTIONS_H
+#define TRAIN_OPTIONS_H
+
+#include "base/cli.h"
+#include "model/model.h"
+
+/* The loss has up to three terms (STL eq. 9); a base alone has the first. */
+enum term { TERM_INV, TERM_EQUI, TERM_TRANS, N_TERMS };
+extern const char *const term_names[N_TERMS];
+
+struct method_options {
+  const char *method, *base; /* base NULL: simclr, or the base that `method` names */
+  const char *projector, *trans_backbone, *trans_projector; /* width lists */
+  double temperature, weight[N_TERMS];
+};
+
+struct optimiser_options {
+  double lr, momentum, weight_decay;
+};
+
+struct device_options {
+  const char *device;
+  int64_t threads; /* 0: all cores */
+};
+
+extern const struct opt method_opts[], optimiser_opts[], device_opts[]; /* each for an OPT_TABLE */
+
+/* Range checks that need nothing but the options. E_ARG. */
+enum status method_options_check(const struct method_options *o);
+enum status optimiser_options_check(const struct optimiser_options *o);
+
+/* Turns threads = 0 into the number of cores this process may use. E_ARG. */
+enum status device_options_resolve(struct device_options *o);
+
+#endif

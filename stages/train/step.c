@@ -1,0 +1,94 @@
+#include "step.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/weighted_sum/weighted_sum.h"
+#include "store/safetensors.h"
+
+/* total = sum of weight x term over the terms that are computed (STL eq. 9) */
+static enum status build(struct step *s, const struct step_config *c) {
+  s->views = graph_input(s->graph, "views", (struct shape){4, {2 * c->batch, 3, c->height, c->width}});
+  s->method->build(s);
+  struct value terms[N_TERMS];
+  double weights[N_TERMS];
+  int n = 0;
+  for (int i = 0; i < N_TERMS; i++) {
+    if (!s->loss[i].id) continue;
+    graph_output(s->graph, term_names[i], s->loss[i]);
+    weights[n] = s->options.weight[i];
+    terms[n++] = s->loss[i];
+  }
+  if (!n)
+    return fail(E_ARG, "method %s uses no term whose weight is above 0: there is nothing to learn",
+                s->method->name);
+  s->total = weighted_sum(s->graph, terms, weights, n);
+  graph_output(s->graph, "total", s->total);
+  return graph_plan(s->graph, s->total);
+}
+
+enum status step_open(struct step **out, const struct step_config *c) {
+  enum status st = OK;
+  struct step *s = *out = calloc(1, sizeof *s);
+  if (!s) return fail(E_MEMORY, "out of memory");
+  s->options = *c->method;
+  s->device = c->device;
+  s->batch = c->batch;
+  TRY(method_find(c->method, &s->method, &s->base));
+  TRY(widths_parse(&s->projector, c->method->projector, "projector"));
+  TRY(widths_parse(&s->trans_backbone, c->method->trans_backbone, "trans-backbone"));
+  TRY(widths_parse(&s->trans_projector, c->method->trans_projector, "trans-projector"));
+  if (c->batch < 4 || c->batch % 2) {
+    st = fail(E_ARG, "a batch of %lld images; it must be even and at least 4", (long long)c->batch);
+    goto out;
+  }
+  TRY(graph_open(&s->graph, &(struct graph_config){c->device, GRAPH_TRAIN, c->threads}));
+  TRY(model_open(&s->model, s->graph, c->model));
+  TRY(build(s, c));
+out:
+  if (st != OK) step_close(out);
+  return st;
+}
+
+void step_close(struct step **step) {
+  struct step *s = *step;
+  *step = NULL;
+  if (!s) return;
+  model_close(&s->model);
+  graph_close(&s->graph);
+  free(s);
+}
+
+static enum status not_finite(const struct step *s, const struct losses *l) {
+  char text[160] = "";
+  for (int i = 0; i < N_TERMS; i++)
+    if (s->loss[i].id)
+      snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s %g", *text ? ", " : "", term_names[i],
+               l->term[i]);
+  return fail(E_NUMERIC,
+              "the loss is not a finite number (%s); lower --lr, add --warmup-epochs, or check the weights",
+              text);
+}
+
+enum status step_forward(struct step *s, struct losses *losses) {
+  enum status st = OK;
+  *losses = (struct losses){0};
+  TRY(graph_forward(s->graph));
+  TRY(graph_read_f64(s->graph, s->total, &losses->total, 1));
+  for (int i = 0; i < N_TERMS; i++)
+    if (s->loss[i].id) TRY(graph_read_f64(s->graph, s->loss[i], &losses->term[i], 1));
+  if (!isfinite(losses->total)) st = not_finite(s, losses);
+out:
+  return st;
+}
+
+enum status step_update(struct step *s, struct sgd *sgd, double lr) {
+  enum status st = graph_backward(s->graph);
+  if (st == OK) st = sgd_step(sgd, lr);
+  if (st == OK) model_count_step(s->model);
+  return st;
+}
+
+enum dtype step_dtype(const struct step *s) { return strcmp(s->device, "ref") == 0 ? DTYPE_F64 : DTYPE_F32; }

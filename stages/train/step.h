@@ -1,0 +1,35 @@
+/* One training step as a graph: views in, loss terms out, with its networks; and its optimiser. */
+#ifndef TRAIN_STEP_H
+#define TRAIN_STEP_H
+
+#include "method.h"
+#include "nn/sgd/sgd.h"
+#include "store/safetensors.h"
+
+struct step_config {
+  const struct model_options *model; /* resolved */
+  const struct method_options *method;
+  int64_t batch, height, width; /* images per step; the views' sides in pixels */
+  const char *device;
+  int threads;
+};
+
+/* Builds and plans the graph for training; parameters are not set yet. Strings of the options are borrowed.
+ * Errors: E_ARG, and whatever graph_open and graph_plan return. */
+enum status step_open(struct step **out, const struct step_config *config);
+void step_close(struct step **step); /* accepts NULL; nulls */
+
+struct losses {
+  double total, term[N_TERMS]; /* terms unweighted; 0 for those left out */
+};
+
+/* Forward pass on the views that are in place. E_NUMERIC: a loss is not finite (names the terms). */
+enum status step_forward(struct step *s, struct losses *losses);
+
+/* Backward pass and an SGD step. */
+enum status step_update(struct step *s, struct sgd *sgd, double lr);
+
+/* What the weights hold in memory on this device: float64 on ref. */
+enum dtype step_dtype(const struct step *s);
+
+#endif
