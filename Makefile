@@ -13,6 +13,7 @@ ifeq ($(origin CC),default)
 CC     := gcc
 endif
 
+comma := ,
 Q := $(if $(filter 1,$(V)),,@)
 
 NVCC := $(shell command -v nvcc 2>/dev/null)
@@ -31,6 +32,10 @@ WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
             -Wno-missing-field-initializers
 CPPFLAGS += -D_GNU_SOURCE -Icommon -Istages -Itests -I$(BUILD)/gen
 LDFLAGS  += -Wl,--as-needed -pthread -fopenmp
+# The OpenMP build of OpenBLAS, whichever variant the machine's alternatives point to: a second thread pool beside
+# OpenMP's would fight it for the cores.
+BLAS     := $(firstword $(wildcard /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/openblas-openmp))
+LDFLAGS  += $(if $(BLAS),-L$(BLAS) -Wl$(comma)-rpath$(comma)$(BLAS))
 LDLIBS   := -lzmq -lmsgpackc -llmdb -ljpeg -lpng -ldnnl -lopenblas -llbfgs -ljansson -lxxhash -lm
 ifeq ($(WERROR),1)
 WARN += -Werror

@@ -1,0 +1,9 @@
+"""The supervisor: reads a pipeline file, decides what has to run, runs it, reports.
+
+    document   YAML with line numbers            content    what a file or folder contains, as a hash
+    pipeline   a document as checked stages      state      the run folder: lock, state, leftovers
+    programs   the executables and their flags   plan       which stages run, and why
+    process    children and how they end         stage      one stage: a consumer and its workers
+    live       progress for people               report     report.html
+    cli        the commands
+"""

@@ -1,0 +1,212 @@
+"""The commands of scripts/tandem. Each is a function with its flags in COMMANDS."""
+import argparse
+import os
+import signal
+import sys
+import time
+
+from . import pipeline as pipelines
+from .errors import Failure, Interrupted, suggest
+from .execute import Executor, Selection
+from .live import View, count, duration, progress_text
+from .process import StopRequest
+from .programs import Programs
+from .state import RunFolder, alive, read_json
+
+
+def run_command(a):
+    """Runs what has changed."""
+    programs = Programs()
+    pipeline = pipelines.load(a.file, a.set, programs)
+    selection = Selection(pipeline, a.only, getattr(a, 'from'), a.force)
+    return _execute(pipeline, programs, selection, a)
+
+
+def rerun_command(a):
+    """Runs one stage again, then what depends on it if its output is new."""
+    programs = Programs()
+    pipeline = pipelines.load(a.file, a.set, programs)
+    return _execute(pipeline, programs, Selection(pipeline, again=a.stage), a)
+
+
+def _execute(pipeline, programs, selection, a):
+    run = RunFolder(a.run or os.path.join('runs', pipeline.name))
+    if a.dry_run:
+        run.load()
+        for name, decision in Executor(pipeline, run, programs, selection, None, None).dry_run():
+            verb = {True: 'would run', False: 'would be skipped', None: 'would run'}[decision.run]
+            print(f'{name}: {verb}: {decision.why}')
+        return 0
+    run.take(pipeline)
+    stop = StopRequest()
+    left = run.end_leftovers()
+    if left:
+        print(f"ended {', '.join(left)}, left by a supervisor that was killed", flush=True)
+    run.register_supervisor()
+    view = View([n for n in pipeline.stages if n in selection.names])
+    try:
+        Executor(pipeline, run, programs, selection, view, stop).execute()
+    finally:
+        view.close()
+        run.release()
+        _write_report(run, programs)
+    return 0
+
+
+def _write_report(run, programs):
+    from .report import write  # only needed here and by `report`
+    path = write(run, programs)
+    print(f'report: {os.path.relpath(path)}', flush=True)
+
+
+def validate_command(a):
+    """Checks a pipeline file."""
+    programs = Programs()
+    built = bool(programs.kinds())
+    pipeline = pipelines.load(a.file, a.set, programs if built else None)
+    print(f"{a.file}: fine; stages: {', '.join(pipeline.stages)}")
+    if not built:
+        print('flags were not checked, because the programs are not built (make)', file=sys.stderr)
+    return 0
+
+
+def _find_run(a):
+    """The run folder that --run names, or the latest below runs/."""
+    if a.run:
+        run = RunFolder(a.run)
+        if not run.exists():
+            raise Failure(f'{a.run}: no run there; scripts/tandem run FILE --run {a.run} makes one')
+    else:
+        found = [RunFolder(e.path) for e in os.scandir('runs')] if os.path.isdir('runs') else []
+        found = [r for r in found if r.exists()]
+        if not found:
+            raise Failure('no run below runs/; start one with scripts/tandem run FILE, or give --run DIR')
+        run = max(found, key=lambda r: os.stat(os.path.join(r.path, '.tandem', 'state.json')).st_mtime_ns)
+    run.load()
+    return run
+
+
+def status_command(a):
+    """Lists stages, their states and rates."""
+    run = _find_run(a)
+    supervisor = run.state.get('supervisor')
+    working = alive(supervisor)
+    print(f"{os.path.relpath(run.path)}: {run.state.get('pipeline', {}).get('name', '?')}, "
+          + (f"supervisor {supervisor['pid']} at work" if working else 'nobody at work'))
+    rows = [('stage', 'kind', 'state', 'time', 'progress')]
+    for name, record in run.records().items():
+        state = 'interrupted' if record['state'] == 'running' and not working else record['state']
+        seconds = record['seconds'] + (time.time() - record['began'] if state == 'running' else 0)
+        progress = read_json(os.path.join(run.stage_folder(name), 'progress.json'), {}) if state == 'running' else \
+            record.get('progress') or {}
+        text = progress_text(progress, bar=False) if state == 'running' and progress else \
+            f"{count(float(progress['rate']))} {progress.get('unit', '')}/s" if progress.get('rate') else ''
+        rows.append((name, record['kind'], state, duration(seconds), record.get('error', text)))
+    widths = [max(len(r[i]) for r in rows) for i in range(4)]
+    for row in rows:
+        print('  '.join([*(f'{c:{w}}' for c, w in zip(row, widths)), row[4]]).rstrip())
+    return 0
+
+
+def logs_command(a):
+    """Prints what a stage's processes said."""
+    run = _find_run(a)
+    if a.stage not in run.records():
+        raise Failure(f"{run.path}: no stage '{a.stage}' has run here{suggest(a.stage, run.records())}")
+    folder = os.path.join(run.stage_folder(a.stage), 'logs')
+    at, many = {}, False
+    while True:
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            many = many or len(at) > 1
+            with open(os.path.join(folder, name), 'rb') as stream:
+                stream.seek(at.get(name, 0))
+                text = stream.read()
+            complete = text if not a.follow else text[:text.rfind(b'\n') + 1]
+            at[name] = at.get(name, 0) + len(complete)
+            for line in complete.decode(errors='replace').splitlines():
+                print(f'{name[:-len(".log")]}: {line}')
+        sys.stdout.flush()
+        if not a.follow:
+            return 0
+        time.sleep(0.3)
+
+
+def stop_command(a):
+    """Stops the supervisor at work, which stops what it started."""
+    run = _find_run(a)
+    supervisor = run.state.get('supervisor')
+    if not alive(supervisor):
+        print(f'{os.path.relpath(run.path)}: nobody at work')
+        return 0
+    os.kill(supervisor['pid'], signal.SIGTERM)
+    print(f"stopping supervisor {supervisor['pid']}; a stage that trains writes a checkpoint first", flush=True)
+    while alive(supervisor):
+        time.sleep(0.1)
+    return 0
+
+
+def report_command(a):
+    """Writes report.html anew."""
+    _write_report(_find_run(a), Programs())
+    return 0
+
+
+# --- Command line -----------------------------------------------------------------------------------------------------
+
+class Parser(argparse.ArgumentParser):
+    """One line per mistake."""
+
+    def error(self, message):
+        raise Failure(f'{self.prog}: {message}; --help lists what is valid', 2)
+
+
+_FILE = (['file'], {'metavar': 'FILE', 'help': 'the pipeline file'})
+_RUN = (['--run'], {'metavar': 'DIR', 'help': 'the run folder (default: runs/NAME)'})
+_LATEST = (['--run'], {'metavar': 'DIR', 'help': 'the run folder (default: the latest below runs/)'})
+_SET = (['--set'], {'metavar': 'STAGE.KEY=VALUE', 'action': 'append', 'default': [],
+                    'help': "changes a key under the stage's `with` (stage.feed.key: under its feed; stage.seeds; seed); repeatable"})
+_DRY = (['--dry-run'], {'action': 'store_true', 'help': 'say what would run and why, and leave'})
+_ONLY = (['--only'], {'metavar': 'STAGE', 'help': 'look at this stage alone'})
+_FROM = (['--from'], {'metavar': 'STAGE', 'help': 'look at this stage and those that depend on it'})
+_FORCE = (['--force'], {'action': 'store_true', 'help': 'run the stages even if nothing changed'})
+_STAGE = (['stage'], {'metavar': 'STAGE'})
+_FOLLOW = (['--follow'], {'action': 'store_true', 'help': 'go on printing what is added, until Ctrl-C'})
+
+COMMANDS = {
+    'run': (run_command, [_FILE, _RUN, _ONLY, _FROM, _FORCE, _DRY, _SET]),
+    'rerun': (rerun_command, [_FILE, _STAGE, _RUN, _DRY, _SET]),
+    'status': (status_command, [_LATEST]),
+    'logs': (logs_command, [_STAGE, _FOLLOW, _LATEST]),
+    'stop': (stop_command, [_LATEST]),
+    'validate': (validate_command, [_FILE, _SET]),
+    'report': (report_command, [_LATEST]),
+}
+
+
+def parser():
+    top = Parser(prog='tandem', description='Runs pipeline files: docs/pipelines.md.', allow_abbrev=False)
+    commands = top.add_subparsers(metavar='COMMAND', dest='command', required=True, parser_class=Parser)
+    for name, (function, flags) in COMMANDS.items():
+        about = function.__doc__.rstrip('.')
+        command = commands.add_parser(name, help=about, description=about + '.', allow_abbrev=False)
+        for names, settings in flags:
+            command.add_argument(*names, **settings)
+        command.set_defaults(function=function)
+    return top
+
+
+def main(words):
+    try:
+        a = parser().parse_args(words)
+        return a.function(a)
+    except Interrupted:
+        print('stopped; run it again to go on where it was', file=sys.stderr)
+        return 130
+    except Failure as failure:
+        print('\n'.join(f'tandem: error: {line}' for line in str(failure).splitlines()), file=sys.stderr)
+        return failure.code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1

@@ -1,0 +1,125 @@
+"""Runs a pipeline: stage after stage, skipping what has not changed, recording what happened."""
+import os
+import shutil
+import time
+
+from . import plan
+from .content import Contents
+from .errors import Failure, Interrupted
+from .pipeline import resolve
+from .stage import StageRun
+
+
+class Selection:
+    """Which stages to look at, and which of them to run in any case."""
+
+    def __init__(self, pipeline, only=None, since=None, force=False, again=None):
+        names = set(pipeline.stages)
+        if only:
+            names = set(pipeline.select(only))
+        start = since or again
+        if start:
+            first = set(pipeline.select(start))
+            names &= first | {n for n, above in pipeline.ancestors.items() if above & first}
+        self.names = names
+        self.forced = names if force else set(pipeline.select(again)) if again else set()
+
+
+class Executor:
+    """One `run`. `view` shows it; `stop` ends it."""
+
+    def __init__(self, pipeline, run, programs, selection, view, stop):
+        self.pipeline, self.run, self.programs, self.selection = pipeline, run, programs, selection
+        self.view, self.stop = view, stop
+        kinds = programs.kinds()
+        self.contents = Contents(run.hashes(), programs.get('ingest').path if 'ingest' in kinds else None)
+
+    @property
+    def records(self):
+        return self.run.state['stages']
+
+    def decide(self, stage, pending=()):
+        """(decision, parts) for one stage. `pending`: stages before it that will run but have not yet."""
+        unsure = sorted(self.pipeline.ancestors[stage.name] & set(pending))
+        record = self.records.get(stage.name)
+        if unsure and not record:
+            return plan.Decision(True, 'first time'), None
+        if unsure:
+            return plan.Decision(None, f"if {' or '.join(unsure)} makes something new"), None
+        parts = plan.parts(self.pipeline, stage, self.run.path, self.contents, self.programs)
+        decision = plan.decide(record, parts, self.run.path, self.contents)
+        if stage.name in self.selection.forced:
+            decision = plan.Decision(True, 'asked for' if not decision.run else f'asked for; {decision.why}')
+        return decision, parts
+
+    def dry_run(self):
+        """[(stage name, Decision)] without running anything."""
+        found, pending = [], []
+        for stage in self._selected():
+            decision, _ = self.decide(stage, pending)
+            if stage.name in self.selection.forced and decision.run is None:
+                decision = plan.Decision(True, 'asked for')
+            if decision.run is not False:
+                pending.append(stage.name)
+            found.append((stage.name, decision))
+        return found
+
+    def execute(self):
+        """Runs what has to run. Raises Failure or Interrupted; the records then say where it stopped."""
+        try:
+            for stage in self._selected():
+                self.stop.check()
+                decision, parts = self.decide(stage)
+                if decision.run:
+                    self._run_stage(stage, decision, parts)
+                else:
+                    self.view.skipped(stage.name, decision.why, self.records[stage.name])
+        finally:
+            self.run.save_hashes(self.contents.cache)
+
+    def _selected(self):
+        return [s for s in self.pipeline.stages.values() if s.name in self.selection.names]
+
+    def _run_stage(self, stage, decision, parts):
+        record = self._begin(stage, decision, parts)
+        began = time.monotonic()
+        state = 'failed'
+        try:
+            done = StageRun(self.pipeline, stage, self.run, self.programs, self.view, self.stop).execute(decision.resume)
+            record['outputs'] = plan.outputs(self.pipeline, stage, self.run.path, self.contents)
+            record.update(done)
+            state = 'done'
+        except Interrupted:
+            state = 'interrupted'
+            raise
+        except Failure as failure:
+            record['error'] = str(failure)
+            raise
+        finally:
+            record['state'] = state
+            record['seconds'] = round(record.get('seconds', 0) + time.monotonic() - began, 3)
+            self.run.save()
+            self.view.ended(stage.name, record)
+
+    def _dataset(self, stage):
+        """Relative to the run folder, so that a moved run still finds what lies in it."""
+        if not stage.feed:
+            return None
+        return os.path.relpath(resolve(self.pipeline, stage, stage.feed['dataset'], self.run.path), self.run.path)
+
+    def _begin(self, stage, decision, parts):
+        """A clean folder and record for the stage; those of an interrupted attempt when it is to be continued."""
+        folder, old = self.run.stage_folder(stage.name), self.records.get(stage.name)
+        if not decision.resume or not stage.program.takes('resume'):
+            if old is None and os.path.isdir(folder) and os.listdir(folder):
+                raise Failure(f'{folder} exists but was not made by this pipeline; move it away or choose another --run')
+            shutil.rmtree(folder, ignore_errors=True)
+            old = None
+        os.makedirs(folder, exist_ok=True)
+        record = {'kind': stage.kind, 'base': stage.base, 'seed': stage.seed, 'parts': parts, 'state': 'running',
+                  'values': plan.arguments(self.pipeline, stage, self.run.path), 'feed': stage.feed, 'why': decision.why,
+                  'dataset': self._dataset(stage), 'began': time.time(), 'seconds': old.get('seconds', 0) if old else 0}
+        self.records[stage.name] = record
+        self.run.save()
+        self.view.started(stage.name, decision)
+        return record

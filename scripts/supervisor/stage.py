@@ -1,0 +1,141 @@
+"""Runs one stage: the consumer and its workers, until it has finished, failed or been stopped.
+
+A worker that dies is started again. A consumer that crashes is resumed from its last checkpoint where it can resume,
+otherwise started afresh, a few times; one that reports an error fails the stage at once, because trying again would
+not help. Whatever happens, nothing it started is left running.
+"""
+import os
+import shutil
+import tempfile
+
+from .errors import Failure
+from .pipeline import resolve
+from .plan import arguments
+from .process import Child, Worker, ending, stop_all
+from .state import read_json
+
+_RESTARTS = 3
+_TICK_S = 0.1
+_CHECKPOINT_PATIENCE_S = 120.0  # a consumer that was asked to stop writes a checkpoint first
+_WORKER_PATIENCE_S = 10.0
+_ADDRESS_LIMIT = 107  # bytes of a Unix socket's path
+
+
+class StageRun:
+    """One attempt at a stage. `view` is told what happens; `stop` says when to give up."""
+
+    def __init__(self, pipeline, stage, run, programs, view, stop):
+        self.pipeline, self.stage, self.run, self.view, self.stop = pipeline, stage, run, view, stop
+        self.programs = programs
+        self.folder = run.stage_folder(stage.name)
+        self.progress_file = os.path.join(self.folder, 'progress.json')
+        self.restarts = 0
+        self._sockets = None
+
+    def execute(self, resume):
+        """Returns what is worth keeping of the last progress. Raises Failure or Interrupted."""
+        os.makedirs(os.path.join(self.folder, 'logs'), exist_ok=True)
+        if os.path.exists(self.progress_file):
+            os.remove(self.progress_file)
+        consumer, workers = None, []
+        try:
+            consumer = Child(self.stage.name, self._command(), self._log(self.stage.kind), self.run)
+            workers = self._workers()
+            consumer.start(['--resume'] if resume and self.stage.program.takes('resume') else [])
+            for worker in workers:
+                worker.start()
+            self._watch(consumer, workers)
+        finally:
+            self._end(consumer, workers)
+        return {'progress': read_json(self.progress_file, {}), 'restarts': self.restarts,
+                'worker_restarts': sum(w.restarts for w in workers)}
+
+    # --- Starting ---
+
+    def _log(self, name):
+        return os.path.join(self.folder, 'logs', f'{name}.log')
+
+    def _command(self):
+        program, values = self.stage.program, arguments(self.pipeline, self.stage, self.run.path)
+        for key in ('out', 'result'):
+            if isinstance(values.get(key), str):
+                os.makedirs(os.path.dirname(os.path.abspath(values[key])), exist_ok=True)
+        if program.takes('replace') and os.path.abspath(values.get('out', '')).startswith(self.run.path + os.sep):
+            values['replace'] = True  # what stands in the run folder is ours
+        if self.stage.feed:
+            values['dataset'] = self._dataset()
+            values['listen'] = self._listen()
+        return [program.path, *program.arguments(values), '--progress', self.progress_file]
+
+    def _dataset(self):
+        return resolve(self.pipeline, self.stage, self.stage.feed['dataset'], self.run.path)
+
+    def _listen(self):
+        """The consumer's address: the file's, or a socket in a private folder with a short name."""
+        if 'listen' in self.stage.feed:
+            return self.stage.feed['listen']
+        if not self._sockets:
+            base = os.environ.get('XDG_RUNTIME_DIR', '')
+            if not os.access(base, os.W_OK) or len(base) > _ADDRESS_LIMIT - 40:
+                base = '/tmp'
+            self._sockets = self.run.state['sockets'] = tempfile.mkdtemp(prefix='tandem-', dir=base)
+            self.run.save()
+        return f'ipc://{self._sockets}/feed'
+
+    def _workers(self):
+        if not self.stage.feed:
+            return []
+        address = self._listen().replace('tcp://*:', 'tcp://127.0.0.1:').replace('tcp://0.0.0.0:', 'tcp://127.0.0.1:')
+        workers = []
+        for kind in ('decode', 'augment'):
+            program = self.programs.get(kind)
+            values = {'connect': address}
+            if program.takes('dataset'):
+                values['dataset'] = self._dataset()
+            for i in range(self.stage.feed.get(kind, 1)):
+                name = f'{kind}-{i + 1}'
+                workers.append(Worker(f'{self.stage.name}/{name}', [program.path, *program.arguments(values)], self._log(name),
+                                      self.run))
+        return workers
+
+    # --- Watching ---
+
+    def _watch(self, consumer, workers):
+        while True:
+            self.stop.check()
+            status = consumer.ended()
+            if status == 0:
+                return
+            if status is not None:
+                self._revive(consumer, status)
+            for worker in workers:
+                worker.tend(self.view.event)
+            self.view.progress(self.stage.name, read_json(self.progress_file))
+            self.stop.sleep(_TICK_S)
+
+    def _revive(self, consumer, status):
+        """Starts a crashed consumer again. Raises Failure when it reported an error, or crashes again and again."""
+        if status in (1, 2):
+            raise Failure(f"stage '{self.stage.name}' failed: {consumer.error_line() or ending(status)} (log: {consumer.log})")
+        if self.restarts == _RESTARTS:
+            raise Failure(f"stage '{self.stage.name}' {ending(status)}, after {_RESTARTS} restarts: {consumer.error_line()} "
+                          f'(log: {consumer.log})')
+        self.restarts += 1
+        resumes = self.stage.program.takes('resume')
+        self.view.event(f"{self.stage.name} {ending(status)}; {'resuming from its last checkpoint' if resumes else 'starting again'}"
+                        f' ({self.restarts} of {_RESTARTS})')
+        self.stop.sleep(0.2 * self.restarts)
+        consumer.start(['--resume'] if resumes else [])
+
+    # --- Ending ---
+
+    def _end(self, consumer, workers):
+        """Consumer first, so that it writes its checkpoint while its workers still serve it."""
+        if consumer and consumer.running:
+            self.view.event(f'stopping {self.stage.name} (Ctrl-C again: at once, without a checkpoint)')
+            stop_all([consumer], _CHECKPOINT_PATIENCE_S, self.stop)
+        stop_all(workers, _WORKER_PATIENCE_S, self.stop)
+        if self._sockets:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+            self.run.state.pop('sockets', None)
+            self._sockets = None
