@@ -37,8 +37,8 @@ struct split_entries {
 
 struct dataset_writer {
   char path[PATH_MAX], temporary[PATH_MAX];
-  bool replace;
-  int lock; /* holds the flock on the temporary file; -1 before */
+  bool replace, broken; /* broken: a write failed, so that what follows would not be the whole */
+  int lock;             /* holds the flock on the temporary file; -1 before */
   MDB_env *env;
   MDB_txn *txn;
   MDB_dbi samples;
@@ -121,7 +121,6 @@ out:
 
 static enum status commit(struct dataset_writer *w) {
   MDB_txn *txn = w->txn;
-  if (!txn) return fail(E_IO, "cannot go on writing %s after a failure", w->path);
   w->txn = NULL; /* freed by LMDB whatever it returns */
   int rc = mdb_txn_commit(txn);
   return rc ? lmdb_fail(rc, verb, w->path) : OK;
@@ -132,6 +131,8 @@ static enum status put(struct dataset_writer *w, MDB_dbi dbi, const uint8_t *key
                        const void *value, size_t size) {
   enum status st = OK;
   size_t need = size + RECORD_OVERHEAD;
+  if (w->broken) return fail(E_IO, "cannot go on writing %s after a failure", w->path);
+  w->broken = true;
   if (w->pending && w->pending + need > BATCH_BYTES) {
     TRY(commit(w));
     TRY(begin(w, need));
@@ -142,6 +143,7 @@ static enum status put(struct dataset_writer *w, MDB_dbi dbi, const uint8_t *key
   MDB_val k = {key_size, (void *)(uintptr_t)key}, v = {size, (void *)(uintptr_t)value};
   TRY_LMDB(mdb_put(w->txn, dbi, &k, &v, MDB_APPEND), verb, w->path);
   w->pending += need;
+  w->broken = false;
 out:
   return st;
 }
@@ -276,10 +278,10 @@ enum status dataset_writer_add(struct dataset_writer *w, const struct record *re
   TRY(record_check(record, w->n_classes, w->n_attributes));
   w->scratch.size = 0;
   TRY(record_pack(record, w->next_id, &w->scratch));
-  layout_key(w->next_id, key);
-  TRY(put(w, w->samples, key, sizeof key, w->scratch.data, w->scratch.size));
   TRY(index_push(&w->splits[w->n_splits - 1],
                  (struct index_entry){w->next_id, record->label, record->width, record->height}));
+  layout_key(w->next_id, key);
+  TRY(put(w, w->samples, key, sizeof key, w->scratch.data, w->scratch.size));
   XXH3_128bits_update(w->hash, w->scratch.data, w->scratch.size);
   w->next_id++;
 out:
@@ -366,7 +368,10 @@ enum status dataset_writer_commit(struct dataset_writer **writer, const double m
       st = fail(E_ARG, "the channel mean or standard deviation is not finite");
       goto out;
     }
-  if (!w->txn) TRY(begin(w, 0)); /* an earlier failure ended it: what follows fails in order */
+  if (w->broken) {
+    st = fail(E_IO, "cannot go on writing %s after a failure", w->path);
+    goto out;
+  }
   for (size_t i = 0; i < w->n_splits; i++) TRY(write_index(w, &w->splits[i]));
   TRY(write_meta(w, mean, std));
   TRY(commit(w));
