@@ -163,7 +163,7 @@ static void find_uses(struct planner *p) {
       if (goes_back && n->in[k]->wants_grad && differentiates(n, k)) p->first_grad[in] = backward;
     }
   }
-  p->first_grad[position_of(g, p->root)] = n_nodes;
+  if (p->root) p->first_grad[position_of(g, p->root)] = n_nodes;
 }
 
 /* Where each gradient contribution goes: the first one straight into the gradient, the others added to it. */
