@@ -54,6 +54,7 @@ endif
 not_cuda  = $(if $(filter 1,$(HAVE_CUDA)),$(1),$(filter-out %_cuda.c,$(1)))
 COMMON   := $(call not_cuda,$(wildcard common/*/*.c common/*/*/*.c))
 STAGES   := $(notdir $(patsubst %/main.c,%,$(wildcard stages/*/main.c)))
+ARCHIVES := $(sort $(foreach f,$(wildcard stages/*/*.c),$(word 2,$(subst /, ,$(f)))))
 stage_src = $(wildcard stages/$(1)/*.c stages/$(1)/*/*.c)
 UNIT     := $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c tests/oracle/*_test.c tests/parity/*_test.c)
 BENCH    := $(wildcard tests/bench/*.c)
@@ -91,14 +92,17 @@ all: $(BIN)
 tests: $(UNIT_BIN) $(FUZZ_REPLAY)
 
 # A stage's archive (all but main.c), so that tests can link what they test.
-define stage_rules
+define archive_rules
 $(BUILD)/stages/$(1).a: $(call stage_obj,$(1)) | $(BUILD)/stages
 	@rm -f $$@ && ar rcs $$@ $(call stage_obj,$(1))
+endef
+define stage_rules
 $(BUILD)/bin/tandem-$(1): $(BUILD)/stages/$(1)/main.o $(BUILD)/stages/$(1).a $(LIB)
 	@mkdir -p $$(@D)
 	@echo '  LD $$@'
 	$(Q)$$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
 endef
+$(foreach s,$(ARCHIVES),$(eval $(call archive_rules,$(s))))
 $(foreach s,$(STAGES),$(eval $(call stage_rules,$(s))))
 $(BUILD)/stages: ; @mkdir -p $@
 
@@ -130,8 +134,9 @@ FORCE:
 
 # --- Tests ------------------------------------------------------------------------------------------------------------
 
-# tests/unit/stages/NAME/x_test.c links the stage's archive as well.
-test_stage = $(patsubst %,$(BUILD)/stages/%.a,$(filter $(STAGES),$(word 4,$(subst /, ,$(1)))))
+# tests/unit/stages/NAME/x_test.c links the stage's archive as well, and includes its headers as "NAME/x.h".
+$(BUILD)/tests/%.o: CPPFLAGS += -Istages
+test_stage = $(patsubst %,$(BUILD)/stages/%.a,$(filter $(ARCHIVES),$(word 4,$(subst /, ,$(1)))))
 define test_rules
 $(BUILD)/$(1:%.c=%): $(BUILD)/$(1:%.c=%.o) $(call test_stage,$(1)) $(LIB)
 	@mkdir -p $$(@D)
