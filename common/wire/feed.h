@@ -1,9 +1,10 @@
 /* The consumer's side of the data plane: asks for batches by ticket and gets them back whole and in order.
  *
- * feed_open binds one ROUTER, the only address workers need, and serves them from a thread of its own; feed_next waits
- * for the next batch. Which images a batch holds, and every pixel of it, depend only on the plan below, never on the
- * workers: any number of them may come, go or die (docs/messages.md). A shard that does not come back within the lease
- * is handed out again. Memory is bounded by `window` batches. One thread calls feed_*. */
+ * feed_open binds one ROUTER, the only address workers need, and serves them from a thread of its own;
+ * feed_next waits for the next batch. Which images a batch holds, and every pixel of it, depend only on the
+ * plan below, never on the workers: any number of them may come, go or die (docs/messages.md). A shard that
+ * does not come back within the lease is handed out again. Memory is bounded by `window` batches. One thread
+ * calls feed_*. */
 #ifndef WIRE_FEED_H
 #define WIRE_FEED_H
 
@@ -18,6 +19,7 @@
 /* Options that every consumer shares. */
 struct feed_options {
   const char *dataset, *listen;
+  bool insecure;
   int64_t shard, window, lease_ms;
   double worker_wait_s;
 };
@@ -25,13 +27,14 @@ extern const struct opt feed_opts[];
 
 /* Which batches, in which order. Borrowed for the call. */
 struct feed_plan {
-  const char *run;    /* names this run in every envelope */
+  const char *run;           /* names this run in every envelope */
   const char *const *splits; /* joined in this order (STL-10: "train", "unlabeled") */
   size_t n_splits;
   const char *policy; /* canonical JSON */
   uint64_t seed;
-  int64_t batch;      /* images per global batch */
-  bool shuffle;       /* a permutation per epoch, incomplete last batch dropped; otherwise in order, last batch ragged */
+  int64_t batch; /* images per global batch */
+  bool shuffle;  /* a permutation per epoch, incomplete last batch dropped; otherwise in order, last batch
+                    ragged */
   int64_t first_step, last_step; /* [first, last): steps count over epochs; last < 0: one pass in order */
   const char *ledger; /* file to append to, one line per step; NULL: none. Cut back to first_step at open. */
 };
@@ -45,6 +48,7 @@ void feed_close(struct feed **feed); /* tells the workers that this run is over;
 int64_t feed_steps_per_epoch(const struct feed *feed);
 int64_t feed_last_step(const struct feed *feed);
 const struct dataset_info *feed_dataset(const struct feed *feed);
+const char *feed_endpoint(const struct feed *feed); /* where workers connect; borrowed */
 
 struct feed_view {
   int32_t size;
@@ -62,11 +66,22 @@ struct feed_batch {
 };
 
 /* The next batch in step order; its memory is borrowed until feed_release. E_NOT_FOUND after the last one;
- * E_INTERRUPTED when a signal asked to stop; E_PEER (a shard failed on three workers: names its samples). */
+ * E_INTERRUPTED when a signal asked to stop; E_PEER: a shard failed three times (names its samples), came
+ * back with different bytes, or no worker showed up within --worker-wait-s. */
 enum status feed_next(struct feed *feed, const struct feed_batch **batch);
-enum status feed_release(struct feed *feed); /* appends the ledger line */
+enum status feed_release(struct feed *feed); /* appends the ledger line; E_IO, E_MEMORY */
 
-/* What each worker has done so far, for progress files: an array of objects. New reference; NULL on no memory. */
+struct feed_counters {
+  uint64_t shards;     /* received and used */
+  uint64_t reissued;   /* tickets handed out again */
+  uint64_t duplicates; /* shards that came twice, with the same bytes */
+  uint64_t failed;     /* shards that a worker could not make */
+  uint64_t dropped;    /* messages that were malformed, unknown or of another run */
+};
+struct feed_counters feed_count(struct feed *feed);
+
+/* What each worker has done so far, for progress files: an array of objects. New reference; NULL on no
+ * memory. */
 json_t *feed_worker_report(struct feed *feed);
 
 #endif

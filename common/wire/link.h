@@ -1,0 +1,46 @@
+/* The downstream end of a hop: one DEALER that keeps a session with its upstream alive.
+ *
+ *   HELLO --welcome--> OPEN --bye, silence--> HELLO        HELLO --refuse--> REFUSED --after a while--> HELLO
+ *
+ * In HELLO it greets until it is answered, so the two ends may start in any order; after silence it dials
+ * anew. The connection's messages come out of link_receive. One thread. */
+#ifndef WIRE_LINK_H
+#define WIRE_LINK_H
+
+#include "wire/packet.h"
+
+enum link_state { LINK_HELLO, LINK_OPEN, LINK_REFUSED };
+
+struct link {
+  void *context, *socket;
+  char endpoint[ENDPOINT_MAX + 1];
+  int64_t max_frame;
+  const struct message *hello; /* borrowed: what to greet with */
+  struct drops *drops;         /* borrowed */
+  enum link_state state;
+  int64_t heard_ms, hello_at_ms, beat_at_ms, beat_ms, silence_ms;
+  uint64_t granted, received; /* shards, in this session */
+  char run[RUN_NAME_MAX + 1], refusal[256];
+  uint64_t incarnation;
+};
+
+enum status link_open(struct link *link, void *context, const char *endpoint, int64_t max_frame,
+                      const struct message *hello, struct drops *drops);
+void link_close(struct link *link, const char *reason); /* says bye */
+
+/* The next message for the owner, or E_AGAIN: welcome (after which the link is OPEN), bye (it is back in
+ * HELLO), and the work of the hop. Refusals, heartbeats and whatever comes out of session are dealt with
+ * here. E_IO, E_MEMORY. */
+enum status link_receive(struct link *link, struct packet **out);
+
+/* Greets, beats, notices silence (true: the session was lost just now). */
+bool link_tick(struct link *link, int64_t now_ms, const struct counters *count);
+
+/* Tells the upstream that there is room for `room` more shards than have been received. */
+void link_want(struct link *link, uint64_t room);
+
+/* Sends in an open session; otherwise, or when the peer is away, the message is dropped: leases make up for
+ * it. */
+enum status link_send(struct link *link, const struct message *head, zmq_msg_t *frames, int n);
+
+#endif

@@ -1,0 +1,74 @@
+/* The header (frame 0) of every message: a flat msgpack map, one struct for all kinds.
+ *
+ * Which fields a kind has is the table in message.c; docs/messages.md says what they mean and
+ * schemas/messages/KIND.schema.json describes the decoded map. Pure functions; thread-safe. */
+#ifndef WIRE_MESSAGE_H
+#define WIRE_MESSAGE_H
+
+#include "wire/fields.h"
+
+enum {
+  WIRE_VERSION = 1,
+  SHARD_IMAGES = 256,      /* most images in a shard */
+  SHARD_ENTRIES = 256 * 8, /* most (view, image) pairs: POLICY_MAX_VIEWS views */
+  ENDPOINT_MAX = 255,
+  WORKER_NAME_MAX = 95,
+  RUN_NAME_MAX = 127
+};
+
+enum message_kind {
+  MESSAGE_HELLO,
+  MESSAGE_WELCOME,
+  MESSAGE_REFUSE,
+  MESSAGE_DECODERS,
+  MESSAGE_WANT,
+  MESSAGE_TICKET,
+  MESSAGE_DECODED,
+  MESSAGE_AUGMENTED,
+  MESSAGE_ACK,
+  MESSAGE_FAILED,
+  MESSAGE_BEAT,
+  MESSAGE_BYE,
+  MESSAGE_KINDS
+};
+
+struct counters { /* since the worker started */
+  uint64_t shards, images, bytes, busy_ms, wait_ms;
+};
+
+struct message {
+  enum message_kind kind;
+  /* hello */
+  struct text role, worker, build, check, serve;
+  struct texts datasets;
+  /* welcome */
+  struct text dataset;
+  uint64_t beat_ms, silence_ms;
+  /* welcome, and the envelope of ticket, decoded, augmented, ack, failed */
+  struct text run;
+  uint64_t incarnation, attempt, lease_ms;
+  uint64_t step, shard;  /* ack, failed: where no ticket body travels */
+  struct text reason;    /* refuse, failed, bye */
+  struct texts decoders; /* endpoints */
+  uint64_t credits;      /* want: shards the worker can take in this session, from its start */
+  struct counters count; /* beat */
+  /* decoded: per image; augmented: per (view, image), view by view */
+  struct numbers height, width, offset;
+  struct numbers left, top, whole_height,
+      whole_width;       /* decoded: of the region in the original; the original's size */
+  struct numbers params; /* augmented: parameters per image, for each view */
+};
+
+const char *message_kind_name(enum message_kind kind);
+
+/* How many frames a message of this kind has, header included. */
+int message_frames(enum message_kind kind);
+
+/* Reads and validates a header. Strings point into the frame, arrays into *storage (the caller frees it).
+ * Errors: E_FORMAT; E_VERSION with only `kind` filled in (-1 if that is unknown too); E_MEMORY. */
+enum status message_decode(const void *frame, size_t size, struct message *out, void **storage);
+
+/* *bytes is malloc'ed. Errors: E_ARG (a field over its limit), E_MEMORY. */
+enum status message_encode(const struct message *message, uint8_t **bytes, size_t *size);
+
+#endif

@@ -1,0 +1,169 @@
+#include "wire/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+void server_open(struct server *server, void *socket, const char *where, struct server_hooks hooks) {
+  *server = (struct server){.socket = socket, .hooks = hooks, .drops.where = where};
+}
+
+static void say_bye(struct server *server, const struct peer *to, const char *reason) {
+  struct message bye = {.kind = MESSAGE_BYE, .reason = text_of(reason)};
+  packet_send(server->socket, to, &bye, NULL, 0); /* best effort: silence says the same */
+}
+
+void server_close(struct server *server, const char *reason) {
+  if (!server->socket) return;
+  for (size_t i = 0; i < server->n; i++) {
+    say_bye(server, &server->sessions[i]->peer, reason);
+    free(server->sessions[i]);
+  }
+  free(server->sessions);
+  server->sessions = NULL;
+  server->n = 0;
+  socket_close(&server->socket);
+}
+
+static struct session *find_peer(struct server *server, const struct peer *peer) {
+  for (size_t i = 0; i < server->n; i++) {
+    struct peer *p = &server->sessions[i]->peer;
+    if (p->size == peer->size && memcmp(p->id, peer->id, peer->size) == 0) return server->sessions[i];
+  }
+  return NULL;
+}
+
+static void remove_session(struct server *server, struct session *session) {
+  for (size_t i = 0; i < server->n; i++) {
+    if (server->sessions[i] != session) continue;
+    memmove(&server->sessions[i], &server->sessions[i + 1], (--server->n - i) * sizeof *server->sessions);
+    server->hooks.left(server->hooks.owner, session);
+    free(session);
+    return;
+  }
+}
+
+void server_dismiss(struct server *server, struct session *session, const char *reason) {
+  say_bye(server, &session->peer, reason);
+  remove_session(server, session);
+}
+
+static struct session *add_session(struct server *server) {
+  if (server->n == SESSIONS_MAX) return NULL;
+  struct session **grown = realloc(server->sessions, (server->n + 1) * sizeof *grown);
+  if (!grown) return NULL;
+  server->sessions = grown;
+  struct session *s = calloc(1, sizeof *s);
+  if (s) server->sessions[server->n++] = s;
+  return s;
+}
+
+static void refuse(struct server *server, const struct packet *p, const char *reason) {
+  log_warn("%s: refused worker '%.*s': %s", server->drops.where, TEXT_ARG(p->head.worker), reason);
+  struct message m = {.kind = MESSAGE_REFUSE, .reason = text_of(reason)};
+  packet_send(server->socket, &p->from, &m, NULL, 0);
+}
+
+/* A hello starts a session afresh, whatever there was before with this connection or this worker. */
+static void on_hello(struct server *server, const struct packet *p) {
+  for (size_t i = server->n; i-- > 0;) {
+    struct session *s = server->sessions[i];
+    if (text_is(p->head.worker, s->worker) || find_peer(server, &p->from) == s) remove_session(server, s);
+  }
+  const char *reason = server->hooks.admit(server->hooks.owner, &p->head);
+  struct session *s = reason ? NULL : add_session(server);
+  if (!s) {
+    refuse(server, p, reason ? reason : "no room for another worker");
+    return;
+  }
+  s->peer = p->from;
+  s->number = ++server->opened;
+  s->heard_ms = clock_ms();
+  text_copy(p->head.role, s->role, sizeof s->role);
+  text_copy(p->head.worker, s->worker, sizeof s->worker);
+  text_copy(p->head.serve, s->serve, sizeof s->serve);
+  struct message m = {.kind = MESSAGE_WELCOME, .beat_ms = BEAT_MS, .silence_ms = SILENCE_MS};
+  server->hooks.welcome(server->hooks.owner, &m);
+  if (server_send(server, s, &m, NULL, 0, false) == OK) server->hooks.joined(server->hooks.owner, s);
+}
+
+static void on_message(struct server *server, struct packet **packet) {
+  struct packet *p = *packet;
+  struct session *s = find_peer(server, &p->from);
+  if (p->head.kind == MESSAGE_HELLO) {
+    on_hello(server, p);
+    return;
+  }
+  if (!s) {
+    if (p->head.kind != MESSAGE_BYE) say_bye(server, &p->from, "no session: say hello");
+    return;
+  }
+  s->heard_ms = clock_ms();
+  s->silent = false;
+  switch (p->head.kind) {
+  case MESSAGE_WANT:
+    if (p->head.credits > s->credits) s->credits = p->head.credits;
+    return;
+  case MESSAGE_BEAT: s->count = p->head.count; return;
+  case MESSAGE_BYE: remove_session(server, s); return;
+  default: server->hooks.message(server->hooks.owner, s, packet);
+  }
+}
+
+enum status server_pump(struct server *server) {
+  for (int i = 0; i < 16; i++) {
+    struct packet *p = NULL;
+    bool version_ok = true;
+    enum status st = packet_receive(server->socket, true, &server->drops, &p, &version_ok);
+    if (st != OK) return st == E_AGAIN ? OK : st;
+    if (version_ok)
+      on_message(server, &p);
+    else if (p->head.kind == MESSAGE_HELLO)
+      refuse(server, p, fail_message());
+    else
+      drop_note(&server->drops, DROP_VERSION, fail_message());
+    packet_free(&p);
+  }
+  return OK;
+}
+
+void server_tick(struct server *server, int64_t now_ms) {
+  if (now_ms < server->beat_at_ms) return;
+  server->beat_at_ms = now_ms + BEAT_MS;
+  struct message beat = {.kind = MESSAGE_BEAT};
+  for (size_t i = server->n; i-- > 0;) {
+    struct session *s = server->sessions[i];
+    if (server_send(server, s, &beat, NULL, 0, false) == E_NOT_FOUND) continue; /* freed */
+    if (s->silent || now_ms - s->heard_ms <= SILENCE_MS) continue;
+    s->silent = true;
+    log_warn("%s: nothing heard from worker %s for %d s; its work goes elsewhere", server->drops.where,
+             s->worker, SILENCE_MS / 1000);
+    server->hooks.left(server->hooks.owner, s);
+  }
+}
+
+struct session *server_with_credit(struct server *server, const char *role,
+                                   bool (*avoid)(const void *arg, const struct session *s), const void *arg) {
+  for (size_t i = 0; i < server->n; i++) {
+    size_t at = (server->turn + i) % server->n;
+    struct session *s = server->sessions[at];
+    if (s->silent || s->sent >= s->credits || strcmp(s->role, role) != 0 || (avoid && avoid(arg, s)))
+      continue;
+    server->turn = at + 1;
+    return s;
+  }
+  return NULL;
+}
+
+enum status server_send(struct server *server, struct session *session, const struct message *head,
+                        zmq_msg_t *frames, int n, bool work) {
+  enum status st = packet_send(server->socket, &session->peer, head, frames, n);
+  if (st == OK && work) session->sent++;
+  if (st == E_NOT_FOUND) {
+    log_info("%s: worker %s is gone", server->drops.where, session->worker);
+    remove_session(server, session);
+  }
+  return st;
+}

@@ -1,0 +1,71 @@
+/* The upstream end of a hop: one ROUTER and a session per worker that said hello.
+ *
+ *   (unknown) --hello, admitted--> OPEN --want/beat/results--> OPEN --bye, unreachable, same worker again-->
+ * (gone)
+ *
+ * Credits are cumulative: `want` says how many shards the worker can take in this session counted from its
+ * start, and the server sends while it has sent fewer. So a repeated or overtaken `want` changes nothing and
+ * no credit is lost. Whoever speaks without a session is answered `bye` and says hello again. One thread. */
+#ifndef WIRE_SERVER_H
+#define WIRE_SERVER_H
+
+#include "wire/packet.h"
+
+enum { BEAT_MS = 500, SILENCE_MS = 5000, SESSIONS_MAX = 4096 };
+
+struct session {
+  struct peer peer;
+  char role[17], worker[WORKER_NAME_MAX + 1], serve[ENDPOINT_MAX + 1];
+  uint64_t number; /* counts sessions; never used twice */
+  uint64_t credits, sent;
+  int64_t heard_ms;
+  bool silent; /* nothing heard for SILENCE_MS: gets no work, may come back */
+  struct counters count;
+};
+
+struct server_hooks {
+  void *owner;
+  /* NULL to admit, or why not (borrowed until the next call). */
+  const char *(*admit)(void *owner, const struct message *hello);
+  void (*welcome)(void *owner, struct message *welcome); /* fills run, incarnation and dataset */
+  void (*joined)(void *owner, struct session *session);  /* after welcome was sent */
+  void (*left)(void *owner, struct session *session); /* gone or silent: work it holds should go elsewhere */
+  void (*message)(void *owner, struct session *session,
+                  struct packet **packet); /* may take the packet: null it */
+};
+
+struct server {
+  void *socket;
+  struct server_hooks hooks;
+  struct drops drops;
+  struct session **sessions;
+  size_t n;
+  size_t turn; /* where the search for credit starts */
+  uint64_t opened;
+  int64_t beat_at_ms;
+};
+
+/* Takes over the bound socket. */
+void server_open(struct server *server, void *socket, const char *where, struct server_hooks hooks);
+void server_close(struct server *server, const char *reason); /* says bye to every session */
+
+/* Handles what has arrived, at most 16 messages. E_IO, E_MEMORY. */
+enum status server_pump(struct server *server);
+
+/* Heartbeats out, silence and lost connections noticed. */
+void server_tick(struct server *server, int64_t now_ms);
+
+/* The next worker of `role` with credit, in turn; `avoid` (may be NULL) names workers to pass over. NULL:
+ * none. */
+struct session *server_with_credit(struct server *server, const char *role,
+                                   bool (*avoid)(const void *arg, const struct session *s), const void *arg);
+
+/* Sends and, when `work`, counts against the credits. If the peer is gone the session ends (hooks.left) and
+ * *session is freed: E_NOT_FOUND. E_AGAIN: its queue is full. */
+enum status server_send(struct server *server, struct session *session, const struct message *head,
+                        zmq_msg_t *frames, int n, bool work);
+
+/* Ends a session from this side: the worker says hello again. */
+void server_dismiss(struct server *server, struct session *session, const char *reason);
+
+#endif

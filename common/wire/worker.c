@@ -1,0 +1,518 @@
+/* Two loops share this file: decode (tickets in, results held until an augment worker has credit) and augment
+ * (decoded shards in from every decode worker, results straight to the consumer). Memory, in shards: decode
+ * holds at most DECODE_AHEAD tickets and results; augment at most AUGMENT_AHEAD shards plus one per further
+ * decode worker, and AUGMENT_UNACKED results on their way. */
+#include "wire/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "wire/link.h"
+#include "wire/server.h"
+
+enum {
+  DECODE_AHEAD = 3,
+  AUGMENT_AHEAD = 2,
+  AUGMENT_UNACKED = 2,
+  DECODERS_MAX = 240,
+  POLL_MS = 100,
+  ALIVE_MS = 2
+};
+
+/* Largest decoded shard accepted from a decode worker. */
+static const int64_t payload_max = (int64_t)1 << 30;
+
+struct queue {
+  struct work *head, **tail;
+  int n;
+};
+
+struct upstream { /* a decode worker that an augment worker dials */
+  struct link link;
+  uint64_t number;
+};
+
+struct worker {
+  const struct stage *stage;
+  void *state;
+  const struct worker_options *options;
+  void *context;
+  char name[WORKER_NAME_MAX + 1], serve[ENDPOINT_MAX + 1];
+  struct message hello;
+  struct drops drops;
+  struct link consumer;
+  struct server server; /* serving stages */
+  struct upstream *decoders[DECODERS_MAX];
+  int n_decoders;
+  uint64_t opened, incarnation;
+  struct queue inputs, results;
+  bool working;
+  int unacked;
+  int64_t sent_at_ms, alive_at_ms, began_ns, busy_ns;
+  struct counters count;
+};
+
+/* --- Work items
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static void work_free(struct work *w) {
+  if (!w) return;
+  for (int i = 0; i < PACKET_FRAMES; i++)
+    if (w->has_frame[i]) zmq_msg_close(&w->frames[i]);
+  for (int i = 0; i < w->n_arrays; i++) free(w->arrays[i]);
+  ticket_free(&w->ticket);
+  packet_free(&w->packet);
+  free(w);
+}
+
+static void push(struct queue *q, struct work *w) {
+  if (!q->head) q->tail = &q->head;
+  w->next = NULL;
+  *q->tail = w;
+  q->tail = &w->next;
+  q->n++;
+}
+
+static struct work *pop(struct queue *q) {
+  struct work *w = q->head;
+  if (!w) return NULL;
+  q->head = w->next;
+  q->n--;
+  return w;
+}
+
+static void clear(struct queue *q) {
+  for (struct work *w; (w = pop(q));) work_free(w);
+}
+
+uint64_t *work_numbers(struct work *work, struct numbers *field, uint32_t count) {
+  uint64_t *at = work->n_arrays < 16 ? calloc(count ? count : 1, sizeof *at) : NULL;
+  if (!at) {
+    fail(E_MEMORY, "out of memory for the description of a shard");
+    return NULL;
+  }
+  work->arrays[work->n_arrays++] = at;
+  *field = (struct numbers){at, count};
+  return at;
+}
+
+void *work_payload(struct work *work, int frame, size_t size) {
+  if (zmq_msg_init_size(&work->frames[frame], size) != 0) {
+    fail(E_MEMORY, "out of memory for a shard of %zu bytes", size);
+    return NULL;
+  }
+  work->has_frame[frame] = true;
+  return zmq_msg_data(&work->frames[frame]);
+}
+
+/* Takes the packet. NULL: dropped (counted), because its body is not a ticket. */
+static struct work *work_open(struct worker *w, struct packet **packet, uint64_t source) {
+  struct packet *p = *packet;
+  struct work *work = calloc(1, sizeof *work);
+  if (!work) return NULL;
+  zmq_msg_t *body = &p->frame[FRAME_BODY];
+  if (ticket_decode(zmq_msg_data(body), zmq_msg_size(body), &work->ticket) != OK) {
+    drop_note(&w->drops, DROP_MALFORMED, fail_message());
+    free(work);
+    return NULL;
+  }
+  work->input = &p->head;
+  if (p->n > FRAME_PIXELS) {
+    work->pixels = zmq_msg_data(&p->frame[FRAME_PIXELS]);
+    work->pixels_size = zmq_msg_size(&p->frame[FRAME_PIXELS]);
+  }
+  work->worker = w;
+  work->packet = p;
+  work->source = source;
+  *packet = NULL;
+  return work;
+}
+
+static bool same_body(const struct work *w, zmq_msg_t *body) {
+  zmq_msg_t *own = &w->packet->frame[FRAME_BODY];
+  return zmq_msg_size(own) == zmq_msg_size(body) &&
+         memcmp(zmq_msg_data(own), zmq_msg_data(body), zmq_msg_size(body)) == 0;
+}
+
+static bool holds(const struct queue *q, zmq_msg_t *body) {
+  for (const struct work *w = q->head; w; w = w->next)
+    if (same_body(w, body)) return true;
+  return false;
+}
+
+/* Whether a shard belongs to the run that the consumer is in now. */
+static bool current(const struct worker *w, const struct message *m) {
+  return w->consumer.state == LINK_OPEN && m->incarnation == w->consumer.incarnation &&
+         text_is(m->run, w->consumer.run);
+}
+
+/* --- What arrives
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static void close_decoder(struct worker *w, int i) {
+  link_close(&w->decoders[i]->link, "not needed any more");
+  free(w->decoders[i]);
+  w->decoders[i] = w->decoders[--w->n_decoders];
+}
+
+static enum status open_decoder(struct worker *w, const char *endpoint) {
+  struct upstream *u = calloc(1, sizeof *u);
+  if (!u) return fail(E_MEMORY, "out of memory");
+  enum status st = link_open(&u->link, w->context, endpoint, payload_max, &w->hello, &w->drops);
+  if (st != OK) {
+    link_close(&u->link, "");
+    free(u);
+    return st;
+  }
+  u->number = ++w->opened;
+  w->decoders[w->n_decoders++] = u;
+  log_info("takes decoded shards from %s", endpoint);
+  return OK;
+}
+
+static void follow_decoders(struct worker *w, const struct texts *list) {
+  for (int i = w->n_decoders; i-- > 0;) {
+    bool listed = false;
+    for (uint32_t k = 0; k < list->count; k++) listed |= text_is(list->at[k], w->decoders[i]->link.endpoint);
+    if (!listed) close_decoder(w, i);
+  }
+  for (uint32_t k = 0; k < list->count; k++) {
+    char endpoint[ENDPOINT_MAX + 1];
+    text_copy(list->at[k], endpoint, sizeof endpoint);
+    bool known = false;
+    for (int i = 0; i < w->n_decoders; i++) known |= strcmp(w->decoders[i]->link.endpoint, endpoint) == 0;
+    if (!known && w->n_decoders < DECODERS_MAX && open_decoder(w, endpoint) != OK)
+      log_warn("%s", fail_message());
+  }
+}
+
+/* A run began, ended or was lost: what is in hand belongs to nobody now. */
+static void forget(struct worker *w) {
+  clear(&w->inputs);
+  clear(&w->results);
+  w->unacked = 0;
+}
+
+static void on_ticket(struct worker *w, struct packet **p) {
+  zmq_msg_t *body = &(*p)->frame[FRAME_BODY];
+  /* Handed out again while it is still here: the result in hand will do, whatever its attempt. */
+  if (!w->stage->serves || !current(w, &(*p)->head) || holds(&w->inputs, body) || holds(&w->results, body))
+    return;
+  struct work *work = work_open(w, p, 0);
+  if (work) push(&w->inputs, work);
+}
+
+static enum status pump_consumer(struct worker *w) {
+  for (;;) {
+    struct packet *p = NULL;
+    enum status st = link_receive(&w->consumer, &p);
+    if (st != OK) return st == E_AGAIN ? OK : st;
+    switch (p->head.kind) {
+    case MESSAGE_WELCOME:
+      log_info("works for run '%s' at %s", w->consumer.run, w->consumer.endpoint);
+      forget(w);
+      break;
+    case MESSAGE_BYE:
+      log_info("%s: %.*s", w->consumer.endpoint, TEXT_ARG(p->head.reason));
+      forget(w);
+      break;
+    case MESSAGE_DECODERS:
+      if (!w->stage->serves) follow_decoders(w, &p->head.decoders);
+      break;
+    case MESSAGE_TICKET: on_ticket(w, &p); break;
+    case MESSAGE_ACK: w->unacked -= w->unacked > 0; break;
+    default: drop_note(&w->drops, DROP_UNEXPECTED, message_kind_name(p->head.kind));
+    }
+    packet_free(&p);
+  }
+}
+
+static enum status pump_decoder(struct worker *w, struct upstream *u) {
+  for (;;) {
+    struct packet *p = NULL;
+    enum status st = link_receive(&u->link, &p);
+    if (st != OK) return st == E_AGAIN ? OK : st;
+    if (p->head.kind == MESSAGE_DECODED) {
+      struct work *work = current(w, &p->head) ? work_open(w, &p, u->number) : NULL;
+      if (work) push(&w->inputs, work);
+    }
+    packet_free(&p);
+  }
+}
+
+/* --- What leaves
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static void envelope(struct message *m, enum message_kind kind, const struct message *input) {
+  m->kind = kind;
+  m->run = input->run;
+  m->incarnation = input->incarnation;
+  m->attempt = input->attempt;
+  m->lease_ms = input->lease_ms;
+}
+
+/* Gives results to augment workers with credit. The frames are sent as shared copies: if the peer turns out
+ * to be gone, the result is still here for another. */
+static void deliver(struct worker *w) {
+  struct session *s;
+  while (w->results.n && (s = server_with_credit(&w->server, "augment", NULL, NULL))) {
+    struct work *work = w->results.head;
+    zmq_msg_t frames[2];
+    for (int i = 0; i < 2; i++) {
+      zmq_msg_init(&frames[i]);
+      zmq_msg_copy(&frames[i], &work->frames[FRAME_BODY + i]);
+    }
+    enum status st = server_send(&w->server, s, &work->output, frames, 2, true);
+    if (st == E_NOT_FOUND) continue;
+    if (st == E_AGAIN) return;
+    if (st != OK) log_warn("%s", fail_message());
+    work_free(pop(&w->results));
+  }
+}
+
+static void send_failed(struct worker *w, const struct work *work) {
+  struct message m = {
+      .step = work->ticket.step, .shard = work->ticket.shard, .reason = text_of(fail_message())};
+  envelope(&m, MESSAGE_FAILED, work->input);
+  log_warn("step %llu, shard %llu: %s", (unsigned long long)m.step, (unsigned long long)m.shard,
+           fail_message());
+  link_send(&w->consumer, &m, NULL, 0);
+}
+
+/* Tells the decode worker that its shard is not needed any more. */
+static void release_input(struct worker *w, const struct work *work) {
+  struct message m = {.step = work->ticket.step, .shard = work->ticket.shard};
+  envelope(&m, MESSAGE_ACK, work->input);
+  for (int i = 0; i < w->n_decoders; i++)
+    if (w->decoders[i]->number == work->source) link_send(&w->decoders[i]->link, &m, NULL, 0);
+}
+
+static void send_augmented(struct worker *w, struct work *work) {
+  enum status st = link_send(&w->consumer, &work->output, &work->frames[FRAME_BODY], 3);
+  for (int i = FRAME_BODY; i < PACKET_FRAMES; i++) work->has_frame[i] = false;
+  if (st == OK) {
+    w->unacked++;
+    w->sent_at_ms = clock_ms();
+  } else if (st != E_AGAIN) {
+    log_warn("%s", fail_message());
+  }
+}
+
+static void grant(struct worker *w) {
+  int held = w->inputs.n + w->results.n + w->working;
+  if (w->stage->serves) {
+    if (held < DECODE_AHEAD) link_want(&w->consumer, (uint64_t)(DECODE_AHEAD - held));
+    return;
+  }
+  /* One decode worker: AUGMENT_AHEAD shards. More: one from each, renewed only while the backlog is short. */
+  if (w->consumer.state != LINK_OPEN || held >= AUGMENT_AHEAD) return;
+  for (int i = 0; i < w->n_decoders; i++)
+    link_want(&w->decoders[i]->link, w->n_decoders == 1 ? (uint64_t)(AUGMENT_AHEAD - held) : 1);
+}
+
+/* --- The loop
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static void tick(struct worker *w) {
+  int64_t now = clock_ms();
+  w->count.busy_ms = (uint64_t)(w->busy_ns / 1000000);
+  w->count.wait_ms = (uint64_t)((clock_ns() - w->began_ns - w->busy_ns) / 1000000);
+  if (link_tick(&w->consumer, now, &w->count)) forget(w);
+  if (w->stage->serves) server_tick(&w->server, now);
+  for (int i = 0; i < w->n_decoders; i++) link_tick(&w->decoders[i]->link, now, &w->count);
+  /* An acknowledgement that does not come must not stop the worker for good. */
+  if (w->unacked && now - w->sent_at_ms > w->consumer.silence_ms) w->unacked = 0;
+}
+
+static enum status pump(struct worker *w) {
+  enum status st = pump_consumer(w);
+  if (st == OK && w->stage->serves) st = server_pump(&w->server);
+  for (int i = 0; st == OK && i < w->n_decoders; i++) st = pump_decoder(w, w->decoders[i]);
+  if (st != OK) return st;
+  tick(w);
+  deliver(w);
+  grant(w);
+  return OK;
+}
+
+void work_alive(struct work *work) {
+  struct worker *w = work->worker;
+  int64_t now = clock_ms();
+  if (now < w->alive_at_ms) return;
+  w->alive_at_ms = now + ALIVE_MS;
+  if (pump(w) != OK) log_warn("%s", fail_message());
+}
+
+static uint64_t payload_bytes(struct work *work) {
+  uint64_t sum = 0;
+  for (int i = FRAME_PIXELS; i < PACKET_FRAMES; i++)
+    if (work->has_frame[i]) sum += zmq_msg_size(&work->frames[i]);
+  return sum;
+}
+
+static enum status work_one(struct worker *w) {
+  struct work *work = pop(&w->inputs);
+  envelope(&work->output, w->stage->serves ? MESSAGE_DECODED : MESSAGE_AUGMENTED, work->input);
+  zmq_msg_init(&work->frames[FRAME_BODY]);
+  work->has_frame[FRAME_BODY] = true;
+  zmq_msg_copy(&work->frames[FRAME_BODY], &work->packet->frame[FRAME_BODY]);
+  int64_t start = clock_ns();
+  w->working = true;
+  enum status st = w->stage->work(w->state, work);
+  w->working = false;
+  w->busy_ns += clock_ns() - start;
+  if (st == OK) {
+    w->count.shards++;
+    w->count.images += work->ticket.ids.count;
+    w->count.bytes += payload_bytes(work);
+  } else if (st == E_MEMORY || st == E_IO) {
+    work_free(work);
+    return st;
+  } else {
+    send_failed(w, work);
+  }
+  if (!w->stage->serves) release_input(w, work);
+  if (st == OK && current(w, work->input)) {
+    if (w->stage->serves) {
+      push(&w->results, work);
+      return OK;
+    }
+    send_augmented(w, work);
+  }
+  work_free(work);
+  return OK;
+}
+
+static enum status wait_for_messages(struct worker *w, int64_t timeout_ms) {
+  zmq_pollitem_t items[2 + DECODERS_MAX];
+  int n = 0;
+  items[n++] = (zmq_pollitem_t){.socket = w->consumer.socket, .events = ZMQ_POLLIN};
+  if (w->stage->serves) items[n++] = (zmq_pollitem_t){.socket = w->server.socket, .events = ZMQ_POLLIN};
+  for (int i = 0; i < w->n_decoders; i++)
+    items[n++] = (zmq_pollitem_t){.socket = w->decoders[i]->link.socket, .events = ZMQ_POLLIN};
+  if (zmq_poll(items, n, timeout_ms) >= 0 || errno == EINTR) return OK;
+  return fail(E_IO, "cannot wait for messages: %s", zmq_strerror(errno));
+}
+
+static enum status loop(struct worker *w) {
+  enum status st = OK;
+  while (st == OK && !stop_requested()) {
+    st = pump(w);
+    if (st != OK) break;
+    bool ready = w->inputs.n && (w->stage->serves || w->unacked < AUGMENT_UNACKED);
+    if (ready)
+      st = work_one(w);
+    else
+      st = wait_for_messages(w, POLL_MS);
+  }
+  return st;
+}
+
+/* --- Opening and closing
+ * ------------------------------------------------------------------------------------------------ */
+
+static const char *admit(void *owner, const struct message *hello) {
+  struct worker *w = owner;
+  if (!text_is(hello->role, "augment")) return "a decode worker serves augment workers only";
+  if (!text_equal(hello->build, w->hello.build)) return "the builds differ";
+  return NULL;
+}
+
+static void welcome(void *owner, struct message *m) {
+  struct worker *w = owner;
+  m->run = text_of("");
+  m->dataset = text_of("");
+  m->incarnation = w->incarnation;
+}
+
+static void nothing(void *owner, struct session *session) { (void)owner, (void)session; }
+
+static void on_served(void *owner, struct session *session, struct packet **packet) {
+  struct worker *w = owner;
+  (void)session;
+  if ((*packet)->head.kind != MESSAGE_ACK)
+    drop_note(&w->server.drops, DROP_UNEXPECTED, message_kind_name((*packet)->head.kind));
+}
+
+static enum status open_server(struct worker *w) {
+  const struct worker_options *o = w->options;
+  char endpoint[ENDPOINT_MAX + 1];
+  enum status st = OK;
+  if (o->serve)
+    snprintf(endpoint, sizeof endpoint, "%s", o->serve);
+  else if (strncmp(o->connect, "tcp://", 6) == 0)
+    strcpy(endpoint, "tcp://127.0.0.1:*");
+  else
+    st = endpoint_private("decode", endpoint, sizeof endpoint);
+  if (st != OK) return st;
+  void *socket = NULL;
+  st = socket_open(&socket, w->context, ZMQ_ROUTER, FRAME_MAX);
+  if (st == OK) st = socket_bind(socket, endpoint, o->insecure, w->serve, sizeof w->serve);
+  if (st != OK) {
+    socket_close(&socket);
+    return st;
+  }
+  server_open(&w->server, socket, "decode socket",
+              (struct server_hooks){w, admit, welcome, nothing, nothing, on_served});
+  return OK;
+}
+
+static enum status worker_open(struct worker *w) {
+  char host[64] = "";
+  if (gethostname(host, sizeof host - 1) != 0) strcpy(host, "unknown");
+  uint64_t random[2] = {0};
+  if (getrandom(random, sizeof random, 0) != sizeof random)
+    return fail(E_IO, "no random numbers: %s", strerror(errno));
+  w->incarnation = random[0] >> 11;
+  snprintf(w->name, sizeof w->name, "%s:%ld:%08x", host, (long)getpid(), (unsigned)random[1]);
+  w->began_ns = clock_ns();
+  w->drops.where = "worker";
+  w->context = zmq_ctx_new();
+  if (!w->context) return fail(E_IO, "cannot start ZeroMQ: %s", zmq_strerror(errno));
+  enum status st = w->stage->serves ? open_server(w) : OK;
+  w->hello = (struct message){.kind = MESSAGE_HELLO,
+                              .role = text_of(w->stage->role),
+                              .worker = text_of(w->name),
+                              .build = text_of(TANDEM_VERSION),
+                              .check = text_of(w->options->check),
+                              .serve = text_of(w->serve),
+                              .datasets = w->options->datasets};
+  if (st == OK)
+    st = link_open(&w->consumer, w->context, w->options->connect, FRAME_MAX, &w->hello, &w->drops);
+  return st;
+}
+
+static void worker_close(struct worker *w) {
+  forget(w);
+  while (w->n_decoders) close_decoder(w, 0);
+  link_close(&w->consumer, "leaving");
+  server_close(&w->server, "leaving");
+  if (w->context) zmq_ctx_term(w->context);
+}
+
+enum status worker_run(const struct stage *stage, void *state, const struct worker_options *options) {
+  struct worker *w = calloc(1, sizeof *w);
+  if (!w) return fail(E_MEMORY, "out of memory");
+  w->stage = stage;
+  w->state = state;
+  w->options = options;
+  enum status st = worker_open(w);
+  if (st == OK) {
+    log_info("%s worker %s dials %s", stage->role, w->name, options->connect);
+    st = loop(w);
+  }
+  worker_close(w);
+  free(w);
+  return st;
+}

@@ -1,0 +1,64 @@
+/* The runner of a worker process: sockets, sessions, credits, heartbeats, signals and counters, so that a
+ * stage holds only what it does with one shard.
+ *
+ * A stage that `serves` (decode) takes tickets from the consumer, binds a ROUTER of its own and gives its
+ * results to the workers that dial it; one that does not (augment) takes decoded shards from every decode
+ * worker the consumer knows and returns its results to the consumer. Neither keeps anything between shards
+ * that could change a result. One thread. */
+#ifndef WIRE_WORKER_H
+#define WIRE_WORKER_H
+
+#include "wire/packet.h"
+#include "wire/ticket.h"
+
+struct worker;
+
+/* One shard on its way through a worker. */
+struct work {
+  struct ticket ticket;
+  const struct message *input; /* header it came with: of `ticket`, or of `decoded` */
+  const uint8_t *pixels;       /* of `decoded`; NULL otherwise */
+  size_t pixels_size;
+  struct message output; /* the stage fills the arrays (work_numbers) */
+
+  /* The runner's. */
+  struct worker *worker;
+  struct packet *packet;
+  zmq_msg_t frames[PACKET_FRAMES]; /* of the result, without the header */
+  bool has_frame[PACKET_FRAMES];
+  void *arrays[16];
+  int n_arrays;
+  uint64_t source; /* number of the link it came from */
+  struct work *next;
+};
+
+/* count zeroed numbers for a field of work->output. NULL: out of memory (with a message). */
+uint64_t *work_numbers(struct work *work, struct numbers *field, uint32_t count);
+
+/* Memory of the result's frame FRAME_PIXELS or FRAME_PARAMS, sent from where it is. NULL: out of memory. */
+void *work_payload(struct work *work, int frame, size_t size);
+
+/* To be called between images: keeps heartbeats and other shards moving. */
+void work_alive(struct work *work);
+
+struct stage {
+  const char *role; /* "decode", "augment" */
+  bool serves;
+  /* Does one shard. A failure is reported to the consumer with its message and the worker goes on, except for
+   * E_MEMORY and E_IO, after which it leaves with that message. */
+  enum status (*work)(void *state, struct work *work);
+};
+
+struct worker_options {
+  const char *connect;   /* the consumer's endpoint */
+  const char *serve;     /* where a serving stage binds; NULL: a private endpoint of the consumer's kind */
+  bool insecure;         /* allow a TCP address beyond this machine */
+  struct texts datasets; /* fingerprints of what a decode worker can read */
+  const char *check;     /* self-test digest */
+};
+
+/* Works until SIGINT or SIGTERM, then OK. Before: stop_on_signals. Errors: E_ARG, E_IO, E_EXISTS, E_MEMORY.
+ */
+enum status worker_run(const struct stage *stage, void *state, const struct worker_options *options);
+
+#endif
