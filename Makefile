@@ -89,7 +89,7 @@ FUZZ_REPLAY := $(FUZZ:tests/%.c=$(BUILD)/tests/%)
 stage_obj    = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(call stage_src,$(1)))) $(call registries_of,stages/$(1))
 
 all: $(BIN)
-tests: $(UNIT_BIN) $(FUZZ_REPLAY)
+tests: $(UNIT_BIN) $(FUZZ_REPLAY) $(BENCH_BIN)
 
 # A stage's archive (all but main.c), so that tests can link what they test.
 define archive_rules

@@ -164,7 +164,7 @@ static const char *admit(void *owner, const struct message *hello) {
     return "it names no endpoint where its shards can be fetched";
   for (uint32_t i = 0; i < hello->datasets.count; i++)
     if (text_is(hello->datasets.at[i], info->fingerprint)) return NULL;
-  snprintf(reason, sizeof reason,
+  snprintf(f->refusal, sizeof f->refusal,
            "this run needs dataset '%.100s' with fingerprint %s; give it with --dataset", info->name,
            info->fingerprint);
   return f->refusal;

@@ -4,6 +4,7 @@
 
 #include "base/cli.h"
 
+extern const struct command augment_work; /* the nameless one */
 extern const struct command augment_apply;
 
 #endif

@@ -1,0 +1,137 @@
+#include "decode.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image/image.h"
+#include "transform/policy.h"
+
+enum status decode_open(struct decode *d, const struct cli_list *paths) {
+  if (paths->count > DATASETS_MAX) return fail(E_ARG, "at most %d datasets", DATASETS_MAX);
+  for (size_t i = 0; i < paths->count; i++) {
+    enum status st = dataset_open(&d->datasets[i], paths->items[i]);
+    if (st != OK) return st;
+    d->fingerprints[d->n++] = text_of(dataset_info(d->datasets[i])->fingerprint);
+  }
+  return OK;
+}
+
+void decode_close(struct decode *d) {
+  for (size_t i = 0; i < DATASETS_MAX; i++) dataset_close(&d->datasets[i]);
+  policy_cache_close(&d->policy);
+}
+
+static struct dataset *find_dataset(const struct decode *d, struct text fingerprint) {
+  for (size_t i = 0; i < d->n; i++)
+    if (text_equal(d->fingerprints[i], fingerprint)) return d->datasets[i];
+  fail(E_NOT_FOUND, "no dataset with fingerprint %.*s here", TEXT_ARG(fingerprint));
+  return NULL;
+}
+
+/* Ids count up in ingest order, so every split is sorted by id. */
+static const struct index_entry *find_entry(const struct dataset_info *info, uint64_t id) {
+  for (size_t s = 0; s < info->n_splits; s++) {
+    const struct index_entry *e = info->splits[s].entries;
+    int64_t low = 0, high = info->splits[s].count;
+    while (low < high) {
+      int64_t middle = low + (high - low) / 2;
+      if (e[middle].id < id)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    if (low < info->splits[s].count && e[low].id == id) return &e[low];
+  }
+  return NULL;
+}
+
+static enum status find_extents(const struct dataset_info *info, const struct ticket *t, struct extent *out) {
+  for (uint32_t i = 0; i < t->ids.count; i++) {
+    const struct index_entry *e = find_entry(info, t->ids.at[i]);
+    if (!e) return fail(E_NOT_FOUND, "dataset '%s' has no sample %" PRIu64, info->name, t->ids.at[i]);
+    out[i] = (struct extent){e->width, e->height};
+  }
+  return OK;
+}
+
+/* Where each image's region lies in the original and in the payload. */
+static enum status plan_regions(const struct policy *policy, const struct extent *extents, struct work *work,
+                                struct rect *regions, uint64_t *bytes) {
+  const struct ticket *t = &work->ticket;
+  struct message *m = &work->output;
+  uint32_t n = t->ids.count;
+  uint64_t *height = work_numbers(work, &m->height, n), *width = work_numbers(work, &m->width, n);
+  uint64_t *left = work_numbers(work, &m->left, n), *top = work_numbers(work, &m->top, n);
+  uint64_t *whole_height = work_numbers(work, &m->whole_height, n);
+  uint64_t *whole_width = work_numbers(work, &m->whole_width, n);
+  uint64_t *offset = work_numbers(work, &m->offset, n);
+  if (!height || !width || !left || !top || !whole_height || !whole_width || !offset) return E_MEMORY;
+  struct view_draw draws[POLICY_MAX_VIEWS];
+  *bytes = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    uint32_t partner = (i ^ 1U) < n ? i ^ 1U : i; /* `first` is even */
+    policy_sample(policy, t->seed, t->step, (uint32_t)t->first + i, extents[i], extents[partner], draws);
+    struct rect r = regions[i] = policy_region(policy, draws);
+    height[i] = (uint64_t)r.height;
+    width[i] = (uint64_t)r.width;
+    left[i] = (uint64_t)r.left;
+    top[i] = (uint64_t)r.top;
+    whole_height[i] = (uint64_t)extents[i].height;
+    whole_width[i] = (uint64_t)extents[i].width;
+    offset[i] = *bytes;
+    *bytes += height[i] * width[i] * 3;
+  }
+  return OK;
+}
+
+static void copy_region(const uint8_t *pixels, int32_t width, struct rect r, uint8_t *out) {
+  size_t row = (size_t)r.width * 3;
+  for (int32_t y = 0; y < r.height; y++)
+    memcpy(out + (size_t)y * row, pixels + ((size_t)(r.top + y) * (size_t)width + (size_t)r.left) * 3, row);
+}
+
+static enum status decode_sample(struct dataset *dataset, uint64_t id, struct extent expected,
+                                 struct rect region, uint8_t *out) {
+  struct record record;
+  enum status st = dataset_read(dataset, id, &record);
+  if (st != OK) return st;
+  struct image image = {0};
+  if (record.width != expected.width || record.height != expected.height)
+    st = fail(E_FORMAT, "has another size than the index says");
+  else if (record.encoding == ENCODING_RGB8)
+    copy_region(record.bytes, record.width, region, out);
+  else
+    st = jpeg_decode(record.bytes, record.size, &image);
+  if (st == OK && image.pixels) {
+    if (image.width != expected.width || image.height != expected.height)
+      st = fail(E_FORMAT, "decodes to another size than its record says");
+    else
+      copy_region(image.pixels, image.width, region, out);
+  }
+  image_free(&image);
+  return st == OK ? OK : fail_within(st, "dataset '%s', sample %" PRIu64, dataset_info(dataset)->name, id);
+}
+
+enum status decode_shard(void *state, struct work *work) {
+  struct decode *d = state;
+  const struct ticket *t = &work->ticket;
+  struct extent extents[SHARD_IMAGES];
+  struct rect regions[SHARD_IMAGES];
+  struct dataset *dataset = find_dataset(d, t->dataset);
+  if (!dataset) return E_NOT_FOUND;
+  const struct policy *policy = NULL;
+  uint64_t bytes = 0;
+  enum status st = policy_cached(&d->policy, t->policy, &policy);
+  if (st == OK) st = find_extents(dataset_info(dataset), t, extents);
+  if (st == OK) st = plan_regions(policy, extents, work, regions, &bytes);
+  if (st != OK) return st;
+  uint8_t *pixels = work_payload(work, FRAME_PIXELS, bytes);
+  if (!pixels) return E_MEMORY;
+  for (uint32_t i = 0; i < t->ids.count; i++) {
+    st = decode_sample(dataset, t->ids.at[i], extents[i], regions[i], pixels + work->output.offset.at[i]);
+    if (st != OK) return st;
+    work_alive(work);
+  }
+  return OK;
+}

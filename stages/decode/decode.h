@@ -1,0 +1,30 @@
+/* What decode does with a ticket: finds out which rectangle of each image its views need and decodes that.
+ *
+ * The crops are sampled here as in augment, from the sizes in the dataset's index (a pure function of the
+ * ticket), so that only the pixels somebody needs travel. Not thread-safe. */
+#ifndef DECODE_DECODE_H
+#define DECODE_DECODE_H
+
+#include "base/cli.h"
+#include "store/dataset.h"
+#include "wire/policy_cache.h"
+#include "wire/worker.h"
+
+enum { DATASETS_MAX = 64 };
+
+struct decode {
+  struct dataset *datasets[DATASETS_MAX];
+  struct text fingerprints[DATASETS_MAX];
+  size_t n;
+  struct policy_cache policy;
+};
+
+/* Opens every dataset of the list. Errors as dataset_open; E_ARG (too many). */
+enum status decode_open(struct decode *decode, const struct cli_list *paths);
+void decode_close(struct decode *decode);
+
+/* `work` of the stage (struct stage): fills in a `decoded` shard. E_NOT_FOUND (a dataset or sample that is
+ * not here), E_FORMAT (a damaged sample: names it). */
+enum status decode_shard(void *decode, struct work *work);
+
+#endif
