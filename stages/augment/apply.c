@@ -7,7 +7,7 @@
 #include "commands.h"
 #include "image/image.h"
 #include "store/safetensors.h"
-#include "transform/op.h"
+#include "transform/step.h"
 
 struct apply {
   struct cli_list ops;
@@ -26,80 +26,9 @@ static const struct opt opts[] = {
      .positional = true},
     {0}};
 
-struct step {
-  const struct transform_op *op;
-  struct op_args args;
-  float value[OP_MAX_VALUES];
-};
-
-static enum status no_param(const struct transform_op *op, const char *key) {
-  char list[256] = "";
-  size_t used = 0;
-  for (const struct op_param *p = op->params; p && p->name && used < sizeof list; p++)
-    used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", p->name);
-  return used ? fail(E_ARG, "%s has no parameter '%s'; its parameters are %s", op->name, key, list)
-              : fail(E_ARG, "%s takes no parameters, so no '%s'", op->name, key);
-}
-
-/* "key=value" into `args`; `seen` collects what was given. */
-static enum status read_pair(const struct transform_op *op, char *pair, struct op_args *args,
-                             unsigned *seen) {
-  char *value = strchr(pair, '=');
-  if (!value) return fail(E_ARG, "'%s' is not key=value", pair);
-  *value++ = 0;
-  int i = 0;
-  while (op->params && op->params[i].name && strcmp(op->params[i].name, pair) != 0) i++;
-  if (!op->params || !op->params[i].name) return no_param(op, pair);
-  const struct op_param *p = &op->params[i];
-  *seen |= 1U << i;
-  if (p->kind == PARAM_CHOICE) {
-    int choice = op_choice(p->choices, value);
-    if (choice < 0) return fail(E_ARG, "%s=%s: must be one of %s", pair, value, p->choices);
-    args->low[i] = args->high[i] = choice;
-    return OK;
-  }
-  char *end;
-  double x = strtod(value, &end);
-  if (end == value || *end) return fail(E_ARG, "%s=%s: not a number", pair, value);
-  args->low[i] = args->high[i] = x;
-  enum status st = op_param_check(p, x, x);
-  return st == OK ? OK : fail_within(st, "%s=%s", pair, value);
-}
-
-/* Splits `text` (cut up in place) into name and parameters. */
-static enum status read_step(char *text, struct step *out) {
-  char *rest = strchr(text, ':'), *save = NULL;
-  if (rest) *rest++ = 0;
-  *out = (struct step){.op = transform_op_find(text, OP_IN_APPLY)};
-  if (!out->op) return E_ARG;
-  op_defaults(out->op, 0, &out->args);
-  unsigned seen = 0;
-  for (char *pair = rest ? strtok_r(rest, ",", &save) : NULL; pair; pair = strtok_r(NULL, ",", &save)) {
-    enum status st = read_pair(out->op, pair, &out->args, &seen);
-    if (st != OK) return st;
-  }
-  for (int i = 0; out->op->params && out->op->params[i].name; i++) {
-    const struct op_param *p = &out->op->params[i];
-    bool range = p->kind == PARAM_RANGE; /* no draw here: what a policy draws has to be said */
-    if ((p->required || range) && !(seen & 1U << i))
-      return fail(E_ARG, "%s needs %s=: %s", text, p->name, p->help);
-  }
-  enum status st = out->op->check ? out->op->check(&out->args) : OK;
-  if (st != OK) return st;
-  /* Ranges of one number leave sampling no choice: it only brings the parameters into the form that apply
-   * takes. */
-  struct rng rng = rng_at(0, 0, 0, 0);
-  struct op_site site = {{1, 1}, {1, 1}};
-  struct rect crop;
-  if (out->op->sample) out->op->sample(&out->args, &rng, &site, out->value, &crop);
-  return OK;
-}
-
 static enum status read_steps(const struct cli_list *ops, struct step *steps) {
   for (size_t i = 0; i < ops->count; i++) {
-    char *text = strdup(ops->items[i]);
-    enum status st = text ? read_step(text, &steps[i]) : fail(E_MEMORY, "out of memory");
-    free(text);
+    enum status st = step_parse(&steps[i], ops->items[i]);
     if (st != OK) return fail_within(st, "--op %s", ops->items[i]);
   }
   return OK;
@@ -151,8 +80,8 @@ static enum status transform(const struct image *image, const struct step *steps
   struct canvas canvas = {.source = &source, .work = &work};
   enum status st = OK;
   for (size_t i = 0; st == OK && i < n; i++) {
-    st = steps[i].op->apply(&steps[i].args, steps[i].value, (struct rect){0}, &canvas);
-    if (st != OK) fail_within(st, "operation %zu, %s", i + 1, steps[i].op->name);
+    st = step_apply(&steps[i], &canvas);
+    if (st != OK) fail_within(st, "operation %zu", i + 1);
   }
   if (st == OK) st = canvas_load(&canvas);
   if (st == OK) st = (ends_with(output, ".png") ? write_png : write_tensor)(output, &canvas.planes);

@@ -1,0 +1,53 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/numeric.h"
+
+#include <cmocka.h> /* last: its fail() hides ours */
+
+static double relative(double a, double b) { return a == b ? 0 : fabs(a - b) / fabs(b); }
+
+static void exp_and_log_agree_with_the_c_library(void **state) {
+  (void)state;
+  double worst_exp = 0, worst_log = 0;
+  for (int i = -70000; i <= 70000; i++) {
+    double x = i * 0.01 + 0.00123, e = relative(numeric_exp(x), exp(x));
+    worst_exp = e > worst_exp ? e : worst_exp;
+  }
+  for (int i = 1; i <= 100000; i++) {
+    double x = i * 0.001 + 0.0001, far = x * 1e200, small = x * 1e-200, e = fabs(numeric_log(x) - log(x));
+    e = e / fmax(fabs(log(x)), 1e-3);
+    e = fmax(e, fmax(relative(numeric_log(far), log(far)), relative(numeric_log(small), log(small))));
+    worst_log = e > worst_log ? e : worst_log;
+  }
+  print_message("exp %.2g, log %.2g\n", worst_exp, worst_log);
+  assert_true(worst_exp < 1e-15);
+  assert_true(worst_log < 1e-15);
+}
+
+static void exact_values(void **state) {
+  (void)state;
+  assert_true(numeric_exp(0) == 1);
+  assert_true(numeric_log(1) == 0);
+  assert_true(numeric_log(2) == 0x1.62e42fefa39efp-1);
+  assert_true(numeric_exp(-800) == 0);
+  assert_true(isinf(numeric_exp(800)));
+  assert_true(isfinite(numeric_exp(709)));
+}
+
+static void rounding_is_half_to_even(void **state) {
+  (void)state;
+  static const double in[] = {0.5, 1.5, 2.5, -0.5, -1.5, 0.49999999999999994, 7.0, 1e9 + 0.5};
+  static const double want[] = {0, 2, 2, 0, -2, 0, 7, 1e9};
+  for (size_t i = 0; i < sizeof in / sizeof *in; i++) assert_true(numeric_round(in[i]) == want[i]);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(exp_and_log_agree_with_the_c_library),
+                                     cmocka_unit_test(exact_values),
+                                     cmocka_unit_test(rounding_is_half_to_even)};
+  return cmocka_run_group_tests_name("numeric", tests, NULL, NULL);
+}
