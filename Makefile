@@ -26,8 +26,9 @@ ifeq ($(HAVE_CUDA)$(NVCC),1)
 $(error CUDA=1 but nvcc is not on PATH; install the CUDA Toolkit or use CUDA=0)
 endif
 
-# -ffp-contract=off: a fused multiply-add must not decide a pixel or differ between machines.
-CFLAGS   += -std=c11 -O3 -g -fno-math-errno -ffp-contract=off -fopenmp -fPIC -pthread
+# -ffp-contract=off: a fused multiply-add must not decide a pixel or differ between machines. -fno-trapping-math only
+# gives up exception flags, which nobody reads, so that loops with a choice in them can be vectorised.
+CFLAGS   += -std=c11 -O3 -g -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -fPIC -pthread
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings -Wundef \
             -Wno-missing-field-initializers
 CPPFLAGS += -D_GNU_SOURCE -Icommon -Istages -Itests -I$(BUILD)/gen

@@ -22,18 +22,21 @@ PIXEL_LOOP void color_brightness(const struct planes *image, float factor) {
 /* Sixteen running sums over blocks of 1024, then doubles: a fixed order, so the same bits at any vector
  * width. */
 PIXEL_LOOP static double luma_sum(const struct planes *image) {
-  enum { LANES = 16, BLOCK = 1024 };
+  enum { BLOCK = 1024 };
   const float *r = image->plane[0], *g = image->plane[1], *b = image->plane[2];
-  size_t n = area(image);
+  size_t n = area(image), i = 0;
   double sum = 0;
-  for (size_t start = 0; start < n; start += BLOCK) {
-    size_t end = start + BLOCK < n ? start + BLOCK : n, i = start;
-    float lane[LANES] = {0};
-    for (; i + LANES <= end; i += LANES)
-      for (size_t k = 0; k < LANES; k++) lane[k] += luma(r[i + k], g[i + k], b[i + k]);
-    for (size_t k = 0; i < end; i++, k++) lane[k] += luma(r[i], g[i], b[i]);
-    for (size_t k = 0; k < LANES; k++) sum += (double)lane[k];
+  while (i + 16 <= n) {
+    floats8 low = {0}, high = {0};
+    for (size_t end = i + BLOCK < n ? i + BLOCK : n; i + 16 <= end; i += 16) {
+      const floats8 *r8 = (const floats8 *)(r + i), *g8 = (const floats8 *)(g + i),
+                    *b8 = (const floats8 *)(b + i);
+      low += 0.2989F * r8[0] + 0.587F * g8[0] + 0.114F * b8[0];
+      high += 0.2989F * r8[1] + 0.587F * g8[1] + 0.114F * b8[1];
+    }
+    for (int k = 0; k < 8; k++) sum += (double)low[k] + (double)high[k];
   }
+  for (; i < n; i++) sum += (double)luma(r[i], g[i], b[i]);
   return sum;
 }
 

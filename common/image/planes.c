@@ -1,6 +1,8 @@
 #include "image/planes.h"
 
+#include <endian.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "image/simd.h"
 
@@ -48,19 +50,27 @@ PIXEL_LOOP void planes_from_rgb8(const struct planes *out, const uint8_t *pixels
 
 /* Adding 2^23 leaves no fraction bits: the sum is rounded to an integer, half to even, which its low byte
  * holds. */
-static inline uint8_t to_byte(float x) {
+static inline uint32_t to_byte(float x) {
   x = x > 0.0F ? x : 0.0F;
   x = x < 1.0F ? x : 1.0F;
-  return (uint8_t)(int32_t)((x * 255.0F + 0x1p23F) - 0x1p23F);
+  return (uint32_t)(int32_t)((x * 255.0F + 0x1p23F) - 0x1p23F);
 }
 
+/* Pixels are made as 32-bit words and stored overlapping, each over its predecessor's spare byte. */
 PIXEL_LOOP void planes_to_rgb8(const struct planes *in, uint8_t *pixels) {
+  enum { BLOCK = 256 };
   size_t n = (size_t)in->width * (size_t)in->height;
   const float *r = in->plane[0], *g = in->plane[1], *b = in->plane[2];
-  for (size_t i = 0; i < n; i++) {
-    pixels[3 * i] = to_byte(r[i]);
-    pixels[3 * i + 1] = to_byte(g[i]);
-    pixels[3 * i + 2] = to_byte(b[i]);
+  uint32_t word[BLOCK];
+  for (size_t start = 0; start < n; start += BLOCK) {
+    size_t count = n - start < BLOCK ? n - start : BLOCK;
+    for (size_t i = 0; i < count; i++)
+      word[i] = to_byte(r[start + i]) | to_byte(g[start + i]) << 8 | to_byte(b[start + i]) << 16;
+    for (size_t i = 0; i + 1 < count; i++, pixels += 3) {
+      uint32_t w = htole32(word[i]);
+      memcpy(pixels, &w, sizeof w);
+    }
+    for (int shift = 0; shift < 24; shift += 8) *pixels++ = (uint8_t)(word[count - 1] >> shift);
   }
 }
 

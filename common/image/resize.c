@@ -83,15 +83,21 @@ struct axis {
 
 static void plan_axis(struct axis *axis, int32_t in, int32_t out, enum filter filter, int32_t from,
                       int32_t count, double *room) {
-  int32_t origin, size;
+  int32_t origin, size, most = 1;
   axis_needs(in, out, filter, from, count, &origin, &size);
-  axis->taps = axis->taps < size ? axis->taps : size;
-  memset(axis->weight, 0, (size_t)count * (size_t)axis->taps * sizeof(float));
+  for (int32_t o = 0; o < count; o++) {
+    int32_t first, n;
+    axis_needs(in, out, filter, from + o, 1, &first, &n);
+    most = n > most ? n : most;
+  }
+  assert(most <= axis->taps);
+  axis->taps = most;
+  memset(axis->weight, 0, (size_t)count * (size_t)most * sizeof(float));
   for (int32_t o = 0; o < count; o++) {
     int32_t first, n = resize_taps(in, out, filter, from + o, &first, room);
     first -= origin;
-    axis->first[o] = first + axis->taps <= size ? first : size - axis->taps;
-    float *w = axis->weight + (size_t)o * (size_t)axis->taps + (first - axis->first[o]);
+    axis->first[o] = first + most <= size ? first : size - most;
+    float *w = axis->weight + (size_t)o * (size_t)most + (first - axis->first[o]);
     for (int32_t i = 0; i < n; i++) w[i] = (float)room[i];
   }
 }
@@ -141,25 +147,52 @@ static enum status plan(struct workspace *work, const struct resize *job, struct
 BLEND(blend_bytes, uint8_t)
 BLEND(blend_floats, float)
 
-typedef float pixel __attribute__((vector_size(16)));
+/* One pixel of the output and one float that means nothing. */
+static inline floats4 squeeze(const float *in, const float *w, int32_t taps) {
+  floats4 sum = w[0] * *(const floats4 *)in;
+  for (int32_t t = 1; t < taps; t++) sum += w[t] * *(const floats4 *)(in + 3 * (size_t)t);
+  return sum;
+}
 
 /* One row of the output from one row of packed float RGB, which has a spare float behind its last pixel. */
+static inline __attribute__((always_inline)) void squeeze_taps(float *r, float *g, float *b, int32_t width,
+                                                               const float *row, const struct axis *axis,
+                                                               float scale, int32_t taps) {
+  const float *w = axis->weight;
+  const int32_t *first = axis->first;
+  int32_t x = 0;
+  for (; x + 4 <= width; x += 4, w += 4 * (size_t)taps) {
+    floats4 p0 = scale * squeeze(row + 3 * (size_t)first[x], w, taps);
+    floats4 p1 = scale * squeeze(row + 3 * (size_t)first[x + 1], w + taps, taps);
+    floats4 p2 = scale * squeeze(row + 3 * (size_t)first[x + 2], w + 2 * (size_t)taps, taps);
+    floats4 p3 = scale * squeeze(row + 3 * (size_t)first[x + 3], w + 3 * (size_t)taps, taps);
+    floats4 rg01 = __builtin_shuffle(p0, p1, (ints4){0, 4, 1, 5}),
+            rg23 = __builtin_shuffle(p2, p3, (ints4){0, 4, 1, 5});
+    floats4 b01 = __builtin_shuffle(p0, p1, (ints4){2, 6, 2, 6}),
+            b23 = __builtin_shuffle(p2, p3, (ints4){2, 6, 2, 6});
+    *(floats4 *)(r + x) = __builtin_shuffle(rg01, rg23, (ints4){0, 1, 4, 5});
+    *(floats4 *)(g + x) = __builtin_shuffle(rg01, rg23, (ints4){2, 3, 6, 7});
+    *(floats4 *)(b + x) = __builtin_shuffle(b01, b23, (ints4){0, 1, 4, 5});
+  }
+  for (; x < width; x++, w += taps) {
+    floats4 p = scale * squeeze(row + 3 * (size_t)first[x], w, taps);
+    r[x] = p[0];
+    g[x] = p[1];
+    b[x] = p[2];
+  }
+}
+
 static void squeeze_row(const struct planes *out, int32_t y, const float *row, const struct axis *axis,
                         float scale) {
   size_t at = (size_t)y * (size_t)out->width;
   float *r = out->plane[0] + at, *g = out->plane[1] + at, *b = out->plane[2] + at;
-  const float *w = axis->weight;
-  for (int32_t x = 0; x < out->width; x++, w += axis->taps) {
-    const float *in = row + 3 * (size_t)axis->first[x];
-    pixel sum = {0}, p;
-    for (int32_t t = 0; t < axis->taps; t++, in += 3) {
-      memcpy(&p, in, sizeof p);
-      sum += w[t] * p;
-    }
-    sum *= scale;
-    r[x] = sum[0];
-    g[x] = sum[1];
-    b[x] = sum[2];
+  switch (axis->taps) { /* the common numbers with their loops unrolled */
+  case 1: squeeze_taps(r, g, b, out->width, row, axis, scale, 1); break;
+  case 2: squeeze_taps(r, g, b, out->width, row, axis, scale, 2); break;
+  case 3: squeeze_taps(r, g, b, out->width, row, axis, scale, 3); break;
+  case 4: squeeze_taps(r, g, b, out->width, row, axis, scale, 4); break;
+  case 5: squeeze_taps(r, g, b, out->width, row, axis, scale, 5); break;
+  default: squeeze_taps(r, g, b, out->width, row, axis, scale, axis->taps); break;
   }
 }
 

@@ -1,7 +1,5 @@
 #include "image/resize_pil.h"
 
-#include <string.h>
-
 #include "image/simd.h"
 
 enum { BITS = 22 }; /* of a weight's fraction: 32 - 8 for the pixel - 2 for sign and overshoot */
@@ -33,14 +31,21 @@ static inline uint8_t clip(int32_t sum) {
   return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
 }
 
-static void squeeze_row(uint8_t *out, const uint8_t *in, const struct int_axis *axis, int32_t count) {
+/* The row in doubles, in which these sums of whole numbers below 2^32 are exact. */
+PIXEL_LOOP static void widen(double *restrict out, const uint8_t *restrict in, size_t n) {
+  for (size_t i = 0; i < n; i++) out[i] = in[i];
+}
+
+/* One row between the passes; `in` has a spare value behind its last pixel, as pixels are taken as four
+ * values. */
+PIXEL_LOOP static void squeeze_row(uint8_t *out, const double *in, const struct int_axis *axis,
+                                   int32_t count) {
   for (int32_t x = 0; x < count; x++, out += 3) {
-    const uint8_t *p = in + 3 * (size_t)axis->taps[x].first;
+    const double *p = in + 3 * (size_t)axis->taps[x].first;
     const int32_t *w = axis->weight + (size_t)x * (size_t)axis->room;
-    int32_t sum[3] = {1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1)};
-    for (int32_t t = 0; t < axis->taps[x].count; t++, p += 3)
-      for (int c = 0; c < 3; c++) sum[c] += w[t] * p[c];
-    for (int c = 0; c < 3; c++) out[c] = clip(sum[c]);
+    doubles4 sum = {1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1), 0};
+    for (int32_t t = 0; t < axis->taps[x].count; t++, p += 3) sum += (double)w[t] * *(const doubles4 *)p;
+    for (int c = 0; c < 3; c++) out[c] = clip((int32_t)sum[c]);
   }
 }
 
@@ -61,6 +66,7 @@ struct memory {
   double *exact;
   int32_t *sum;
   uint8_t *between;
+  double *row; /* [need.width * 3 + 1]: one row of the source and a spare value */
 };
 
 static enum status reserve(struct workspace *work, const struct resize *job, struct rect need,
@@ -74,7 +80,7 @@ static enum status reserve(struct workspace *work, const struct resize *job, str
     size[i] = (size_t)count[i] * (sizeof(struct taps) + (size_t)room[i] * sizeof(int32_t));
   enum status st = OK;
   TRY(scratch_reserve(&work->weights, longest * sizeof(double) + size[0] + size[1]));
-  TRY(scratch_reserve(&work->rows, n * sizeof(int32_t)));
+  TRY(scratch_reserve(&work->rows, (3 * (size_t)need.width + 1) * sizeof(double) + n * sizeof(int32_t)));
   TRY(scratch_reserve(&work->bytes, n * (size_t)need.height));
   m->exact = work->weights.data;
   char *at = (char *)(m->exact + longest);
@@ -83,7 +89,9 @@ static enum status reserve(struct workspace *work, const struct resize *job, str
     m->axes[i].weight = (int32_t *)(void *)(at + (size_t)count[i] * sizeof(struct taps));
     m->axes[i].room = room[i];
   }
-  m->sum = work->rows.data;
+  m->row = work->rows.data;
+  m->row[3 * (size_t)need.width] = 0;
+  m->sum = (int32_t *)(void *)(m->row + 3 * (size_t)need.width + 1);
   m->between = work->bytes.data;
 out:
   return st;
@@ -101,8 +109,10 @@ enum status resize_pil(struct workspace *work, const struct resize *job, const u
             m.exact);
   plan_axis(&m.axes[1], job->in.height, job->out.height, job->filter, window.top, window.height, need.top,
             m.exact);
-  for (int32_t y = 0; y < need.height; y++)
-    squeeze_row(m.between + (size_t)y * n, pixels + (size_t)y * stride, &m.axes[0], window.width);
+  for (int32_t y = 0; y < need.height; y++) {
+    widen(m.row, pixels + (size_t)y * stride, 3 * (size_t)need.width);
+    squeeze_row(m.between + (size_t)y * n, m.row, &m.axes[0], window.width);
+  }
   for (int32_t y = 0; y < window.height; y++) {
     for (size_t i = 0; i < n; i++) m.sum[i] = 1 << (BITS - 1);
     const struct taps *t = &m.axes[1].taps[y];
