@@ -1,28 +1,22 @@
 /* Reading a dataset: one read transaction for as long as it is open, since nothing ever changes in a
- * published file. So no lock file either (MDB_NOLOCK), and records are handed out where LMDB has mapped them.
- */
+ * published file, so records are handed out where LMDB has mapped them. */
 #include "store/dataset.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <xxhash.h>
 
-#include "base/file.h"
 #include "store/layout.h"
+#include "store/lmdb_file.h"
 #include "store/lmdb_status.h"
 #include "store/record.h"
 #include "store/unpack.h"
 
 struct dataset {
   char *path;
-  MDB_env *env;
-  MDB_txn *txn;
+  struct lmdb_reader file;
   MDB_dbi samples;
   struct dataset_info info;
   struct split splits[MAX_SPLITS];
@@ -33,72 +27,9 @@ struct dataset {
   MDB_val plan; /* the packed classes and attributes, as fingerprinted */
 };
 
+const struct lmdb_kind dataset_kind = {"dataset", "tandem-ingest makes one", "ingest the images again"};
+
 static const char *const verb = "read the dataset";
-
-/* --- The file
- * --------------------------------------------------------------------------------------------------- */
-
-/* LMDB trusts the page size in its first page; look before it does. Offsets: docs/formats.md. */
-static enum status check_header(const uint8_t *page, size_t n, const char *path) {
-  uint64_t page_size = n >= 44 ? layout_get(4, page + 40) : 0;
-  if (n < 44 || layout_get(4, page + 16) != 0xBEEFC0DE)
-    return fail(E_FORMAT, "%s is not a dataset (tandem-ingest makes one)", path);
-  if (layout_get(4, page + 20) != 1)
-    return fail(E_VERSION, "%s was written by another version of LMDB; ingest the images again", path);
-  if (page_size < 512 || page_size > 65536 || (page_size & (page_size - 1)))
-    return fail(E_FORMAT, "%s is damaged (pages of %llu bytes); ingest the images again", path,
-                (unsigned long long)page_size);
-  return OK;
-}
-
-static enum status check_file(const char *path, off_t *size) {
-  enum status st = OK;
-  uint8_t page[64];
-  struct stat info;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT)
-    return fail(E_NOT_FOUND, "there is no dataset at %s (tandem-ingest makes one)", path);
-  if (fd < 0) return fail(E_IO, "cannot %s %s: %s%s", verb, path, strerror(errno), file_advice(errno));
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-    st = fail(E_FORMAT, "%s is not a dataset but a %s (tandem-ingest makes a dataset of it)", path,
-              S_ISDIR(info.st_mode) ? "folder" : "special file");
-    goto out;
-  }
-  *size = info.st_size;
-  ssize_t n = pread(fd, page, sizeof page, 0);
-  TRY(check_header(page, n > 0 ? (size_t)n : 0, path));
-out:
-  close(fd);
-  return st;
-}
-
-/* Reading ahead helps unless what it reads is thrown out again before it is used. */
-static bool larger_than_memory(off_t size) {
-  return (double)size > 0.5 * (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-}
-
-static enum status open_environment(struct dataset *d, off_t size) {
-  enum status st = OK;
-  MDB_envinfo info;
-  MDB_stat stat;
-  unsigned flags =
-      MDB_RDONLY | MDB_NOLOCK | MDB_NOSUBDIR | MDB_NOTLS | (larger_than_memory(size) ? MDB_NORDAHEAD : 0U);
-  TRY_LMDB(mdb_env_create(&d->env), verb, d->path);
-  TRY_LMDB(mdb_env_set_mapsize(d->env, (size_t)size), verb,
-           d->path); /* no more address space than there is file */
-  TRY_LMDB(mdb_env_set_maxdbs(d->env, MAX_DBS), verb, d->path);
-  TRY_LMDB(mdb_env_open(d->env, d->path, flags, 0), verb, d->path);
-  TRY_LMDB(mdb_env_info(d->env, &info), verb, d->path);
-  TRY_LMDB(mdb_env_stat(d->env, &stat), verb, d->path);
-  if ((info.me_last_pgno + 1) * stat.ms_psize > (size_t)size) {
-    st = fail(E_FORMAT, "%s is truncated: %lld bytes of %zu; ingest the images again", d->path,
-              (long long)size, (info.me_last_pgno + 1) * stat.ms_psize);
-    goto out;
-  }
-  TRY_LMDB(mdb_txn_begin(d->env, NULL, MDB_RDONLY, &d->txn), verb, d->path);
-out:
-  return st;
-}
 
 /* --- meta
  * ------------------------------------------------------------------------------------------------------- */
@@ -203,11 +134,11 @@ static enum status load_meta(struct dataset *d) {
   enum status st = OK;
   MDB_dbi dbi;
   MDB_val key = {strlen(META_KEY), (void *)(uintptr_t)META_KEY}, value;
-  int rc = mdb_dbi_open(d->txn, DB_META, 0, &dbi);
+  int rc = mdb_dbi_open(d->file.txn, DB_META, 0, &dbi);
   if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
     return fail(E_FORMAT, "not a dataset but another LMDB file");
   TRY_LMDB(rc, verb, d->path);
-  TRY_LMDB(mdb_get(d->txn, dbi, &key, &value), verb, d->path);
+  TRY_LMDB(mdb_get(d->file.txn, dbi, &key, &value), verb, d->path);
   const uint8_t *bytes = value.mv_data;
   TRY(check_version(bytes, value.mv_size));
   TRY(seal_check(bytes, value.mv_size, 0));
@@ -237,11 +168,11 @@ static enum status load_index(struct dataset *d, const struct split *split, stru
   uint8_t key[KEY_BYTES];
   char name[sizeof DB_INDEX + MAX_SPLIT_NAME];
   snprintf(name, sizeof name, DB_INDEX "%s", split->name);
-  TRY_LMDB(mdb_dbi_open(d->txn, name, 0, &dbi), verb, d->path);
+  TRY_LMDB(mdb_dbi_open(d->file.txn, name, 0, &dbi), verb, d->path);
   for (int64_t i = 0; i < split->count;) {
     MDB_val k = {sizeof key, key}, v;
     layout_key((uint64_t)i / INDEX_CHUNK, key);
-    TRY_LMDB(mdb_get(d->txn, dbi, &k, &v), verb, d->path);
+    TRY_LMDB(mdb_get(d->file.txn, dbi, &k, &v), verb, d->path);
     size_t want = split->count - i < INDEX_CHUNK ? (size_t)(split->count - i) : INDEX_CHUNK;
     if (v.mv_size != want * INDEX_BYTES)
       return fail(E_FORMAT, "damaged: the index of split %s has a wrong size", split->name);
@@ -259,8 +190,8 @@ static enum status load_indexes(struct dataset *d) {
   enum status st = OK;
   MDB_stat stat;
   int64_t total = 0;
-  TRY_LMDB(mdb_dbi_open(d->txn, DB_SAMPLES, 0, &d->samples), verb, d->path);
-  TRY_LMDB(mdb_stat(d->txn, d->samples, &stat), verb, d->path);
+  TRY_LMDB(mdb_dbi_open(d->file.txn, DB_SAMPLES, 0, &d->samples), verb, d->path);
+  TRY_LMDB(mdb_stat(d->file.txn, d->samples, &stat), verb, d->path);
   for (size_t i = 0; i < d->info.n_splits; i++) total += d->splits[i].count;
   if ((uint64_t)total != stat.ms_entries)
     return fail(E_FORMAT, "damaged: its splits have %lld samples, its store %zu", (long long)total,
@@ -282,14 +213,12 @@ out:
 enum status dataset_open(struct dataset **out, const char *path) {
   *out = NULL;
   enum status st;
-  off_t size = 0;
   struct dataset *d = calloc(1, sizeof *d);
   if (!d || !(d->path = strdup(path))) {
     free(d);
     return fail(E_MEMORY, "out of memory while opening %s", path);
   }
-  TRY(check_file(path, &size));
-  TRY(open_environment(d, size));
+  TRY(lmdb_reader_open(&d->file, path, &dataset_kind, MAX_DBS));
   if ((st = load_meta(d)) != OK || (st = load_indexes(d)) != OK) {
     fail_within(st, "%s", path);
     goto out;
@@ -305,8 +234,7 @@ void dataset_close(struct dataset **dataset) {
   struct dataset *d = *dataset;
   *dataset = NULL;
   if (!d) return;
-  if (d->txn) mdb_txn_abort(d->txn);
-  if (d->env) mdb_env_close(d->env);
+  lmdb_reader_close(&d->file);
   record_scratch_free(&d->scratch);
   free(d->entries);
   free(d->names);
@@ -332,7 +260,7 @@ static enum status get(struct dataset *d, uint64_t id, MDB_val *value) {
   uint8_t bytes[KEY_BYTES];
   MDB_val key = {sizeof bytes, bytes};
   layout_key(id, bytes);
-  int rc = mdb_get(d->txn, d->samples, &key, value);
+  int rc = mdb_get(d->file.txn, d->samples, &key, value);
   if (rc == MDB_NOTFOUND) return fail(E_NOT_FOUND, "%s has no sample %llu", d->path, (unsigned long long)id);
   return rc ? lmdb_fail(rc, verb, d->path) : OK;
 }

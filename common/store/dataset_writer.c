@@ -1,33 +1,16 @@
-/* Writing a dataset: into PATH.tmp-PID-K, locked for as long as its writer lives, then renamed. The lock
- * tells the leftover of a dead writer, which the next one removes, from the file of a live one. Not
- * MDB_WRITEMAP: a full disk must be an error code, not SIGBUS. No LMDB lock file: nobody else sees the file
- * before it is final. */
+/* Writing a dataset: records as they come, then the indexes and the meta map. */
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <jansson.h>
 #include <xxhash.h>
 
-#include "base/file.h"
 #include "store/layout.h"
-#include "store/lmdb_status.h"
+#include "store/lmdb_file.h"
 #include "store/record.h"
-
-enum {
-  BATCH_BYTES = 16 << 20, /* per transaction: bounds the dirty pages in memory */
-  RECORD_OVERHEAD = 8192, /* more than LMDB can need around one record */
-  FIRST_MAP = 1 << 20
-};
 
 struct split_entries {
   char name[MAX_SPLIT_NAME + 1];
@@ -36,130 +19,14 @@ struct split_entries {
 };
 
 struct dataset_writer {
-  char path[PATH_MAX], temporary[PATH_MAX];
-  bool replace, broken; /* broken: a write failed, so that what follows would not be the whole */
-  int lock;             /* holds the flock on the temporary file; -1 before */
-  MDB_env *env;
-  MDB_txn *txn;
+  struct lmdb_writer file;
   MDB_dbi samples;
-  size_t map, pending;           /* bytes of address space; bytes at most that the open transaction may add */
   msgpack_sbuffer plan, scratch; /* plan: packed entries "name", "classes", "attributes" of the meta map */
   size_t n_classes, n_attributes, n_splits;
   struct split_entries splits[MAX_SPLITS];
   uint64_t next_id;
   XXH3_state_t *hash;
 };
-
-static const char *const verb = "write the dataset";
-
-/* --- The temporary file
- * ------------------------------------------------------------------------------------------- */
-
-static void remove_if_dead(const char *path) {
-  int fd = open(path, O_RDWR | O_CLOEXEC);
-  if (fd < 0) return;
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) unlink(path);
-  close(fd);
-}
-
-/* Removes what writers of `path` that were killed have left. */
-static void remove_leftovers(const char *path) {
-  char pattern[2 * PATH_MAX];
-  size_t n = 0;
-  for (const char *c = path; *c; c++) {
-    if (strchr("*?[\\", *c)) pattern[n++] = '\\';
-    pattern[n++] = *c;
-  }
-  strcpy(pattern + n, ".tmp-*-*");
-  glob_t found;
-  if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0) return;
-  for (size_t i = 0; i < found.gl_pathc; i++) remove_if_dead(found.gl_pathv[i]);
-  globfree(&found);
-}
-
-/* Creates and locks the temporary file. A cleaner may catch it between the two steps; then another name is
- * tried. */
-static enum status create_temporary(struct dataset_writer *w) {
-  for (int k = 0; k < 100; k++) {
-    struct stat info;
-    if (snprintf(w->temporary, sizeof w->temporary, "%s.tmp-%ld-%d", w->path, (long)getpid(), k) >=
-        (int)sizeof w->temporary)
-      break;
-    int fd = open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 && errno == EEXIST) continue;
-    if (fd < 0)
-      return fail(E_IO, "cannot create %s: %s%s", w->temporary, strerror(errno), file_advice(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &info) == 0 && info.st_nlink > 0) {
-      w->lock = fd;
-      return OK;
-    }
-    close(fd);
-  }
-  return fail(E_IO, "cannot make a temporary file beside %s: no free name", w->path);
-}
-
-/* --- Transactions and the map
- * --------------------------------------------------------------------------------------- */
-
-/* Begins a transaction with address space for `bytes` more. */
-static enum status begin(struct dataset_writer *w, size_t bytes) {
-  enum status st = OK;
-  MDB_envinfo info;
-  MDB_stat stat;
-  TRY_LMDB(mdb_env_info(w->env, &info), verb, w->path);
-  TRY_LMDB(mdb_env_stat(w->env, &stat), verb, w->path);
-  size_t need = (info.me_last_pgno + 1) * stat.ms_psize + bytes + 2 * (size_t)BATCH_BYTES;
-  if (need > w->map) {
-    while (w->map < need) w->map *= 2;
-    TRY_LMDB(mdb_env_set_mapsize(w->env, w->map), verb, w->path);
-  }
-  TRY_LMDB(mdb_txn_begin(w->env, NULL, 0, &w->txn), verb, w->path);
-  w->pending = 0;
-out:
-  return st;
-}
-
-static enum status commit(struct dataset_writer *w) {
-  MDB_txn *txn = w->txn;
-  w->txn = NULL; /* freed by LMDB whatever it returns */
-  int rc = mdb_txn_commit(txn);
-  return rc ? lmdb_fail(rc, verb, w->path) : OK;
-}
-
-/* Stores one value under the next key of `dbi`, starting a new transaction when this one has grown enough. */
-static enum status put(struct dataset_writer *w, MDB_dbi dbi, const uint8_t *key, size_t key_size,
-                       const void *value, size_t size) {
-  enum status st = OK;
-  size_t need = size + RECORD_OVERHEAD;
-  if (w->broken) return fail(E_IO, "cannot go on writing %s after a failure", w->path);
-  w->broken = true;
-  if (w->pending && w->pending + need > BATCH_BYTES) {
-    TRY(commit(w));
-    TRY(begin(w, need));
-  } else if (need > BATCH_BYTES) { /* alone larger than a batch */
-    TRY(commit(w));
-    TRY(begin(w, need));
-  }
-  MDB_val k = {key_size, (void *)(uintptr_t)key}, v = {size, (void *)(uintptr_t)value};
-  TRY_LMDB(mdb_put(w->txn, dbi, &k, &v, MDB_APPEND), verb, w->path);
-  w->pending += need;
-  w->broken = false;
-out:
-  return st;
-}
-
-static enum status open_environment(struct dataset_writer *w) {
-  enum status st = OK;
-  TRY_LMDB(mdb_env_create(&w->env), verb, w->path);
-  w->map = FIRST_MAP;
-  TRY_LMDB(mdb_env_set_mapsize(w->env, w->map), verb, w->path);
-  TRY_LMDB(mdb_env_set_maxdbs(w->env, MAX_DBS), verb, w->path);
-  TRY_LMDB(mdb_env_open(w->env, w->temporary, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC, 0666), verb, w->path);
-  TRY(begin(w, 0));
-  TRY_LMDB(mdb_dbi_open(w->txn, DB_SAMPLES, MDB_CREATE, &w->samples), verb, w->path);
-out:
-  return st;
-}
 
 /* --- The plan and the splits
  * ------------------------------------------------------------------------------------------ */
@@ -222,15 +89,6 @@ enum status dataset_writer_split(struct dataset_writer *w, const char *name) {
 /* --- Opening, adding, committing
  * -------------------------------------------------------------------------------------- */
 
-static enum status check_target(const char *path, bool replace) {
-  struct stat info;
-  if (lstat(path, &info) != 0)
-    return OK; /* what is wrong, if anything, shows when the temporary file is created */
-  if (!S_ISREG(info.st_mode))
-    return fail(E_EXISTS, "%s exists and is not a dataset file; choose another --out", path);
-  return replace ? OK : fail(E_EXISTS, "%s exists already; choose another --out or give --replace", path);
-}
-
 enum status dataset_writer_open(struct dataset_writer **out, const char *path,
                                 const struct dataset_plan *plan, bool replace) {
   *out = NULL;
@@ -240,18 +98,10 @@ enum status dataset_writer_open(struct dataset_writer **out, const char *path,
     free(w);
     return fail(E_MEMORY, "out of memory while opening %s", path);
   }
-  w->lock = -1;
-  w->replace = replace;
   XXH3_128bits_reset(w->hash);
-  if (snprintf(w->path, sizeof w->path, "%s", path) >= (int)sizeof w->path) {
-    st = fail(E_ARG, "the path is too long: %.80s...", path);
-    goto out;
-  }
-  TRY(check_target(path, replace));
-  remove_leftovers(path);
   TRY(pack_plan(w, plan));
-  TRY(create_temporary(w));
-  TRY(open_environment(w));
+  TRY(lmdb_writer_open(&w->file, path, &dataset_kind, replace, MAX_DBS));
+  TRY(lmdb_writer_database(&w->file, DB_SAMPLES, &w->samples));
   *out = w;
   w = NULL;
 out:
@@ -281,7 +131,7 @@ enum status dataset_writer_add(struct dataset_writer *w, const struct record *re
   TRY(index_push(&w->splits[w->n_splits - 1],
                  (struct index_entry){w->next_id, record->label, record->width, record->height}));
   layout_key(w->next_id, key);
-  TRY(put(w, w->samples, key, sizeof key, w->scratch.data, w->scratch.size));
+  TRY(lmdb_writer_put(&w->file, w->samples, key, sizeof key, w->scratch.data, w->scratch.size));
   XXH3_128bits_update(w->hash, w->scratch.data, w->scratch.size);
   w->next_id++;
 out:
@@ -295,13 +145,13 @@ static enum status write_index(struct dataset_writer *w, const struct split_entr
   uint8_t key[KEY_BYTES], *chunk = malloc((size_t)INDEX_CHUNK * INDEX_BYTES);
   if (!chunk) return fail(E_MEMORY, "out of memory for the index of split %s", s->name);
   snprintf(name, sizeof name, DB_INDEX "%s", s->name);
-  TRY_LMDB(mdb_dbi_open(w->txn, name, MDB_CREATE, &dbi), verb, w->path);
+  TRY(lmdb_writer_database(&w->file, name, &dbi));
   XXH3_128bits_update(w->hash, s->name, strlen(s->name) + 1);
   for (size_t first = 0; first < s->count; first += INDEX_CHUNK) {
     size_t n = s->count - first < INDEX_CHUNK ? s->count - first : INDEX_CHUNK;
     for (size_t i = 0; i < n; i++) layout_put_entry(&s->entries[first + i], chunk + i * INDEX_BYTES);
     layout_key(first / INDEX_CHUNK, key);
-    TRY(put(w, dbi, key, sizeof key, chunk, n * INDEX_BYTES));
+    TRY(lmdb_writer_put(&w->file, dbi, key, sizeof key, chunk, n * INDEX_BYTES));
     XXH3_128bits_update(w->hash, chunk, n * INDEX_BYTES);
   }
 out:
@@ -343,21 +193,10 @@ static enum status write_meta(struct dataset_writer *w, const double mean[3], co
   pack_key(&p, "fingerprint");
   pack_key(&p, fingerprint);
   seal((uint8_t *)w->scratch.data, w->scratch.size, 0);
-  TRY_LMDB(mdb_dbi_open(w->txn, DB_META, MDB_CREATE, &dbi), verb, w->path);
-  TRY(put(w, dbi, (const uint8_t *)META_KEY, strlen(META_KEY), w->scratch.data, w->scratch.size));
+  TRY(lmdb_writer_database(&w->file, DB_META, &dbi));
+  TRY(lmdb_writer_put(&w->file, dbi, META_KEY, strlen(META_KEY), w->scratch.data, w->scratch.size));
 out:
   return st;
-}
-
-/* Rename without replacing anything that appeared meanwhile, where the file system knows how to. */
-static enum status publish(struct dataset_writer *w) {
-  int rc = renameat2(AT_FDCWD, w->temporary, AT_FDCWD, w->path, w->replace ? 0 : RENAME_NOREPLACE);
-  if (rc != 0 && errno == EINVAL && check_target(w->path, w->replace) == OK)
-    rc = rename(w->temporary, w->path);
-  if (rc == 0) return file_sync_parent(w->path);
-  if (errno == EEXIST) return check_target(w->path, false);
-  return fail(E_IO, "cannot rename %s to %s: %s%s", w->temporary, w->path, strerror(errno),
-              file_advice(errno));
 }
 
 enum status dataset_writer_commit(struct dataset_writer **writer, const double mean[3], const double std[3]) {
@@ -368,18 +207,9 @@ enum status dataset_writer_commit(struct dataset_writer **writer, const double m
       st = fail(E_ARG, "the channel mean or standard deviation is not finite");
       goto out;
     }
-  if (w->broken) {
-    st = fail(E_IO, "cannot go on writing %s after a failure", w->path);
-    goto out;
-  }
   for (size_t i = 0; i < w->n_splits; i++) TRY(write_index(w, &w->splits[i]));
   TRY(write_meta(w, mean, std));
-  TRY(commit(w));
-  TRY_LMDB(mdb_env_sync(w->env, 1), verb, w->path);
-  mdb_env_close(w->env);
-  w->env = NULL;
-  TRY(publish(w));
-  w->temporary[0] = '\0';
+  TRY(lmdb_writer_publish(&w->file));
 out:
   dataset_writer_abort(writer);
   return st;
@@ -389,10 +219,7 @@ void dataset_writer_abort(struct dataset_writer **writer) {
   struct dataset_writer *w = *writer;
   *writer = NULL;
   if (!w) return;
-  if (w->txn) mdb_txn_abort(w->txn);
-  if (w->env) mdb_env_close(w->env);
-  if (w->lock >= 0 && w->temporary[0]) unlink(w->temporary);
-  if (w->lock >= 0) close(w->lock);
+  lmdb_writer_close(&w->file);
   for (size_t i = 0; i < w->n_splits; i++) free(w->splits[i].entries);
   msgpack_sbuffer_destroy(&w->plan);
   msgpack_sbuffer_destroy(&w->scratch);

@@ -6,6 +6,9 @@
 #include <stdint.h>
 
 #include "store/dataset.h"
+#include "store/lmdb_file.h"
+
+extern const struct lmdb_kind dataset_kind;
 
 #define DATASET_FORMAT "tandem-dataset"
 #define DB_META        "meta"
