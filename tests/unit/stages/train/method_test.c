@@ -1,0 +1,96 @@
+#include "test.h"
+#include "train/method.h"
+#include "train/step.h"
+
+static enum status find(const char *method, const char *base, const char **found_method,
+                        const char **found_base) {
+  const struct method *m = NULL;
+  const struct base *b = NULL;
+  enum status st = method_find(&(struct method_options){.method = method, .base = base}, &m, &b);
+  if (st != OK) return st;
+  *found_method = m->name;
+  *found_base = b->name;
+  return OK;
+}
+
+static void names_find_a_method_and_its_base(void **state) {
+  (void)state;
+  const char *m, *b;
+  assert_int_equal(find("stl", NULL, &m, &b), OK);
+  assert_string_equal(m, "stl");
+  assert_string_equal(b, "simclr");
+  assert_int_equal(find("none", "simclr", &m, &b), OK);
+  assert_string_equal(m, "none");
+  assert_int_equal(find("simclr", NULL, &m, &b), OK);
+  assert_string_equal(m, "none");
+  assert_string_equal(b, "simclr");
+}
+
+static void unknown_names_list_the_valid_ones(void **state) {
+  (void)state;
+  const char *m, *b;
+  assert_int_equal(find("slt", NULL, &m, &b), E_ARG);
+  assert_non_null(strstr(fail_message(), "none, stl"));
+  assert_non_null(strstr(fail_message(), "simclr"));
+  assert_int_equal(find("", NULL, &m, &b), E_ARG);
+  assert_int_equal(find("stl", "moco", &m, &b), E_ARG);
+  assert_non_null(strstr(fail_message(), "--base: there is no 'moco'"));
+  assert_non_null(strstr(fail_message(), "simclr"));
+}
+
+static enum status open_with(struct method_options o, int64_t batch, const char *device) {
+  struct model_options model = {"resnet10", "cifar", 2};
+  struct step *s;
+  enum status st = step_open(&s, &(struct step_config){&model, &o, batch, 8, 8, device, 1});
+  step_close(&s);
+  return st;
+}
+
+static void a_step_that_cannot_be_built_says_why(void **state) {
+  (void)state;
+  const struct method_options good = {"stl", NULL, "4-3", "4-3", "4-3", 0.2, {1, 1, 0.2}};
+  assert_int_equal(open_with(good, 4, "ref"), OK);
+  static const int64_t batches[] = {-2, 0, 2, 5};
+  for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
+    assert_int_equal(open_with(good, batches[i], "ref"), E_ARG);
+  assert_int_equal(open_with(good, 4, "tpu"), E_ARG);
+  struct method_options bad = good;
+  bad.projector = "4-";
+  assert_int_equal(open_with(bad, 4, "ref"), E_ARG);
+  bad = good;
+  bad.method = "none";
+  bad.weight[TERM_INV] = 0;
+  assert_int_equal(open_with(bad, 4, "ref"), E_ARG);
+  assert_non_null(strstr(fail_message(), "nothing to learn"));
+}
+
+static void options_out_of_range_are_refused(void **state) {
+  (void)state;
+  struct method_options m = {.temperature = 0.2, .weight = {1, 1, 0}};
+  assert_int_equal(method_options_check(&m), OK);
+  m.weight[TERM_EQUI] = -1;
+  assert_int_equal(method_options_check(&m), E_ARG);
+  assert_non_null(strstr(fail_message(), "--equi"));
+  m = (struct method_options){.temperature = 0.2};
+  assert_int_equal(method_options_check(&m), E_ARG);
+  m = (struct method_options){.temperature = 0, .weight = {1, 1, 1}};
+  assert_int_equal(method_options_check(&m), E_ARG);
+  static const struct optimiser_options bad[] = {
+      {0, 0.9, 0}, {-1, 0.9, 0}, {0.1, 1, 0}, {0.1, -0.1, 0}, {0.1, 0, -1}};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_int_equal(optimiser_options_check(&bad[i]), E_ARG);
+  assert_int_equal(optimiser_options_check(&(struct optimiser_options){0.03, 0.9, 5e-4}), OK);
+  struct device_options d = {"cpu", -1};
+  assert_int_equal(device_options_resolve(&d), E_ARG);
+  d.threads = 0;
+  assert_int_equal(device_options_resolve(&d), OK);
+  assert_true(d.threads >= 1);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(names_find_a_method_and_its_base),
+                                     cmocka_unit_test(unknown_names_list_the_valid_ones),
+                                     cmocka_unit_test(a_step_that_cannot_be_built_says_why),
+                                     cmocka_unit_test(options_out_of_range_are_refused)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
