@@ -57,7 +57,7 @@ COMMON   := $(call not_cuda,$(wildcard common/*/*.c common/*/*/*.c))
 STAGES   := $(notdir $(patsubst %/main.c,%,$(wildcard stages/*/main.c)))
 ARCHIVES := $(sort $(foreach f,$(wildcard stages/*/*.c),$(word 2,$(subst /, ,$(f)))))
 stage_src = $(wildcard stages/$(1)/*.c stages/$(1)/*/*.c)
-UNIT     := $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c tests/oracle/*_test.c tests/parity/*_test.c)
+UNIT     := $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c tests/oracle/*_test.c tests/oracle/*/*_test.c tests/parity/*_test.c)
 BENCH    := $(wildcard tests/bench/*.c)
 FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
 
@@ -135,9 +135,9 @@ FORCE:
 
 # --- Tests ------------------------------------------------------------------------------------------------------------
 
-# tests/unit/stages/NAME/x_test.c links the stage's archive as well, and includes its headers as "NAME/x.h".
-$(BUILD)/tests/%.o: CPPFLAGS += -Istages
-test_stage = $(patsubst %,$(BUILD)/stages/%.a,$(filter $(ARCHIVES),$(word 4,$(subst /, ,$(1)))))
+# tests/unit/stages/NAME/x_test.c and tests/oracle/NAME/x_test.c link the stage's archive as well.
+test_words = $(subst /, ,$(1))
+test_stage = $(patsubst %,$(BUILD)/stages/%.a,$(filter $(ARCHIVES),$(word $(if $(filter oracle,$(word 2,$(test_words))),3,4),$(test_words))))
 define test_rules
 $(BUILD)/$(1:%.c=%): $(BUILD)/$(1:%.c=%.o) $(call test_stage,$(1)) $(LIB)
 	@mkdir -p $$(@D)

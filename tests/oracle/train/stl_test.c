@@ -1,0 +1,121 @@
+/* Two steps of STL against PyTorch's numbers (make_stl.py): losses, every gradient, every parameter and
+ * running statistic. */
+#include <math.h>
+
+#include "store/safetensors.h"
+#include "test.h"
+#include "train/step.h"
+
+#define CHECK(expr)                                                                                          \
+  do {                                                                                                       \
+    if ((expr) != OK) fail_msg("%s: %s", #expr, fail_message());                                             \
+  } while (0)
+
+static struct safetensors *open_fixture(void) {
+  char path[4096];
+  const char *root = getenv("TANDEM_ROOT");
+  snprintf(path, sizeof path, "%s/tests/oracle/train/stl.safetensors", root ? root : ".");
+  struct safetensors *file;
+  CHECK(safetensors_open(&file, path));
+  return file;
+}
+
+static const struct tensor_view *find(const struct safetensors *file, const char *prefix, const char *name) {
+  char full[256];
+  snprintf(full, sizeof full, "%s%s", prefix, name);
+  const struct tensor_view *t = safetensors_find(file, full);
+  if (!t) fail_msg("the fixture has no %s", full);
+  return t;
+}
+
+static struct step *open_step(const struct safetensors *file, const char *method, const char *device) {
+  const struct tensor_view *x1 = find(file, "", "x1"), *x2 = find(file, "", "x2");
+  struct model_options model = {"resnet10", "imagenet", 3};
+  struct method_options o = {method, NULL, "12-8", "10-6", "10-5", 0.2, {1, 1, 0.2}};
+  struct step_config config = {&model, &o, x1->shape[0], x1->shape[2], x1->shape[3], device, 2};
+  struct step *s;
+  CHECK(step_open(&s, &config));
+  const struct graph_tensor *t;
+  for (size_t i = 0, n = graph_tensors(s->graph, &t); i < n; i++) {
+    const struct tensor_view *w = find(file, "weights.", t[i].name);
+    CHECK(graph_write_f32(s->graph, t[i].value, w->data, (int64_t)(w->size / sizeof(float))));
+  }
+  float *views = malloc(2 * x1->size);
+  memcpy(views, x1->data, x1->size);
+  memcpy((char *)views + x1->size, x2->data, x2->size);
+  CHECK(graph_write_f32(s->graph, s->views, views, (int64_t)(2 * x1->size / sizeof(float))));
+  free(views);
+  return s;
+}
+
+static bool is_close(double a, double b, double tolerance) { return fabs(a - b) <= tolerance * fabs(b); }
+
+/* ||a - b|| / ||b||, for values that are not all tiny: some gradients before a BatchNorm are zero but for
+ * rounding. */
+static void assert_near(struct step *s, struct value v, const struct tensor_view *want, double tolerance) {
+  int64_t n = shape_count(graph_shape(s->graph, v));
+  const float *b = want->data;
+  double *a = malloc((size_t)n * sizeof *a), difference = 0, norm = 0, largest = 0;
+  assert_int_equal(n, want->size / sizeof(float));
+  CHECK(graph_read_f64(s->graph, v, a, n));
+  for (int64_t i = 0; i < n; i++) {
+    difference += (a[i] - b[i]) * (a[i] - b[i]);
+    norm += (double)b[i] * b[i];
+    largest = fmax(largest, fabs(b[i]));
+  }
+  free(a);
+  if (largest >= 1e-6 && !(sqrt(difference / norm) <= tolerance))
+    fail_msg("%s differs by %.3g", want->name, sqrt(difference / norm));
+}
+
+static void compare_all(struct step *s, const struct safetensors *file, bool gradients, double tolerance) {
+  const struct graph_tensor *t;
+  for (size_t i = 0, n = graph_tensors(s->graph, &t); i < n; i++) {
+    if (gradients && !t[i].trained) continue;
+    struct value v = gradients ? graph_gradient(s->graph, t[i].value) : t[i].value;
+    assert_near(s, v, find(file, gradients ? "grad." : "after.", t[i].name), tolerance);
+  }
+}
+
+static void two_steps_match(const char *device, double loss_tolerance, double tolerance) {
+  struct safetensors *file = open_fixture();
+  struct step *s = open_step(file, "stl", device);
+  struct sgd *sgd;
+  const double *want = find(file, "", "losses")->data;
+  CHECK(sgd_open(&sgd, s->graph, (struct sgd_config){0.9, 5e-4}));
+  for (int i = 0; i < 2; i++, want += 4) {
+    struct losses l;
+    CHECK(step_forward(s, &l));
+    if (!is_close(l.total, want[0], loss_tolerance))
+      fail_msg("step %d: %.9g is not %.9g", i + 1, l.total, want[0]);
+    for (int k = 0; k < N_TERMS; k++) assert_true(is_close(l.term[k], want[1 + k], loss_tolerance));
+    CHECK(step_update(s, sgd, 0.03));
+    if (i == 0) compare_all(s, file, true, tolerance);
+  }
+  compare_all(s, file, false, tolerance);
+  sgd_close(&sgd);
+  step_close(&s);
+  safetensors_close(&file);
+}
+
+static void stl_matches_pytorch_on_ref(void **state) {
+  (void)state;
+  two_steps_match("ref", 1e-10, 1e-6);
+}
+
+static void simclr_alone_is_stls_first_term(void **state) {
+  (void)state;
+  struct safetensors *file = open_fixture();
+  struct step *s = open_step(file, "simclr", "ref");
+  struct losses l;
+  CHECK(step_forward(s, &l));
+  assert_true(is_close(l.total, ((const double *)find(file, "", "losses")->data)[1], 1e-10));
+  step_close(&s);
+  safetensors_close(&file);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(stl_matches_pytorch_on_ref),
+                                     cmocka_unit_test(simclr_alone_is_stls_first_term)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
