@@ -74,7 +74,7 @@ static enum status forward(struct node *node, const struct run *run) {
     }
     EACH(s, i) {
       y[i] = gamma[c] * ((x[i] - mean) * scale) + beta[c] + (residual ? residual[i] : 0);
-      if (a->relu && !(y[i] > 0)) y[i] = 0;
+      if (a->relu && y[i] <= 0) y[i] = 0;
     }
   }
   return OK;
@@ -95,7 +95,7 @@ static enum status backward(struct node *node, const struct run *run) {
     double mean = saved[2 * gc], scale = saved[2 * gc + 1], sum = 0, dot = 0,
            count = (double)(s.rows * s.area);
     EACH(s, i) {
-      double g = a->relu && !(y[i] > 0) ? 0 : dy[i];
+      double g = a->relu && y[i] <= 0 ? 0 : dy[i];
       if (dres) dres[i] = g;
       sum += g;
       dot += g * ((x[i] - mean) * scale);
@@ -104,7 +104,7 @@ static enum status backward(struct node *node, const struct run *run) {
     if (dbeta) dbeta[c] = sum + (gc < d.channels ? 0 : dbeta[c]);
     if (!dx) continue;
     EACH(s, i) {
-      double g = a->relu && !(y[i] > 0) ? 0 : dy[i];
+      double g = a->relu && y[i] <= 0 ? 0 : dy[i];
       dx[i] = gamma[c] * scale * (g - sum / count - (x[i] - mean) * scale * dot / count);
     }
   }

@@ -15,7 +15,7 @@
 
 #include <cmocka.h> /* after ours: it makes fail a macro */
 
-static const char *const devices[] = {"ref"};
+static const char *const devices[] = {"ref", "cpu"};
 enum { N_DEVICES = sizeof devices / sizeof *devices };
 
 #define CHECK(expr)                                                                                          \
