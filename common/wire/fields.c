@@ -19,90 +19,26 @@ void text_copy(struct text text, char *out, size_t size) {
   out[n] = '\0';
 }
 
-/* --- Structure before unpacking
- * ---------------------------------------------------------------------------------- */
-
-struct cursor {
-  const uint8_t *at, *end;
-};
-
-static size_t left(const struct cursor *c) { return (size_t)(c->end - c->at); }
-
-/* A big-endian count of `bytes` bytes, or one that no frame can hold. */
-static uint32_t read_count(struct cursor *c, size_t bytes) {
-  if (left(c) < bytes) return UINT32_MAX;
-  uint32_t n = 0;
-  for (size_t i = 0; i < bytes; i++) n = n << 8 | *c->at++;
-  return n;
-}
-
-static bool skip(struct cursor *c, uint32_t n) {
-  if (n > left(c)) return false;
-  c->at += n;
-  return true;
-}
-
-/* A string or an unsigned integer. */
-static bool scan_scalar(struct cursor *c, bool string_only) {
-  if (left(c) < 1) return false;
-  uint8_t tag = *c->at++;
-  if ((tag & 0xe0) == 0xa0) return skip(c, tag & 0x1f);
-  if (tag >= 0xd9 && tag <= 0xdb) return skip(c, read_count(c, (size_t)1 << (tag - 0xd9)));
-  if (string_only) return false;
-  if (tag <= 0x7f) return true;
-  return tag >= 0xcc && tag <= 0xcf && skip(c, 1U << (tag - 0xcc));
-}
-
-/* Whether the value is an array; if so its count is in *n and the cursor stands before its first element. */
-static bool scan_array(struct cursor *c, uint32_t *n) {
-  if (left(c) < 1) return false;
-  uint8_t tag = *c->at;
-  if ((tag & 0xf0) != 0x90 && tag != 0xdc && tag != 0xdd) return false;
-  c->at++;
-  *n = (tag & 0xf0) == 0x90 ? tag & 0x0fU : read_count(c, tag == 0xdc ? 2 : 4);
-  return true;
-}
-
-static bool scan_value(struct cursor *c, uint32_t *elements) {
-  uint32_t n = 0;
-  if (!scan_array(c, &n)) return scan_scalar(c, false);
-  if (n > left(c)) return false;
-  *elements += n;
-  for (; n; n--)
-    if (!scan_scalar(c, false)) return false;
-  return true;
-}
-
-static bool scan_map(struct cursor *c, uint32_t *elements) {
-  if (left(c) < 1) return false;
-  uint8_t tag = *c->at++;
-  uint32_t n = (tag & 0xf0) == 0x80 ? tag & 0x0fU : tag == 0xde ? read_count(c, 2) : UINT32_MAX;
-  if (n > FRAME_KEYS) return false;
-  for (; n; n--)
-    if (!scan_scalar(c, true) || !scan_value(c, elements)) return false;
-  return left(c) == 0;
-}
+/* --- Structure ---------------------------------------------------------------------------------------- */
 
 enum status map_open(struct map *map, const void *frame, size_t size) {
-  *map = (struct map){0};
+  map->n = map->elements = 0;
   if (size > FRAME_MAX)
     return fail(E_FORMAT, "a frame of %zu bytes where at most %d are allowed", size, FRAME_MAX);
   if (!frame) return fail(E_FORMAT, "an empty frame");
-  struct cursor c = {frame, (const uint8_t *)frame + size};
-  if (!scan_map(&c, &map->elements)) return fail(E_FORMAT, "not a flat msgpack map");
-  msgpack_unpacked_init(&map->unpacked);
-  size_t offset = 0;
-  msgpack_unpack_return r = msgpack_unpack_next(&map->unpacked, frame, size, &offset);
-  map->open = true;
-  if (r == MSGPACK_UNPACK_SUCCESS && map->unpacked.data.type == MSGPACK_OBJECT_MAP) return OK;
-  map_close(map);
-  return r == MSGPACK_UNPACK_NOMEM_ERROR ? fail(E_MEMORY, "out of memory while reading a message")
-                                         : fail(E_FORMAT, "not a flat msgpack map");
-}
-
-void map_close(struct map *map) {
-  if (map->open) msgpack_unpacked_destroy(&map->unpacked);
-  map->open = false;
+  struct unpack u = {frame, (const uint8_t *)frame + size};
+  size_t pairs = 0;
+  if (!unpack_map(&u, &pairs) || pairs > FRAME_KEYS) return fail(E_FORMAT, "not a small msgpack map");
+  for (; map->n < pairs; map->n++) {
+    struct entry *e = &map->entries[map->n];
+    size_t items = 0;
+    if (!unpack_str(&u, &e->key)) return fail(E_FORMAT, "a map with a key that is not a string");
+    e->value = u;
+    struct unpack array = u;
+    if (unpack_array(&array, &items)) map->elements += items;
+    if (!unpack_skip(&u)) return fail(E_FORMAT, "a map that is cut off or nested too deep");
+  }
+  return u.at == u.end ? OK : fail(E_FORMAT, "bytes after the end of a map");
 }
 
 /* --- Values
@@ -131,85 +67,83 @@ static bool clean(const char *at, size_t size) {
   return true;
 }
 
-static bool read_text(const msgpack_object *o, uint64_t max, struct text *out) {
-  if (o->type != MSGPACK_OBJECT_STR || o->via.str.size > max || !clean(o->via.str.ptr, o->via.str.size))
-    return false;
-  *out = (struct text){o->via.str.ptr, o->via.str.size};
+static bool read_text(struct unpack *u, uint64_t max, struct text *out) {
+  struct slice s;
+  if (!unpack_str(u, &s) || s.size > max || !clean((const char *)s.bytes, s.size)) return false;
+  *out = (struct text){(const char *)s.bytes, (uint32_t)s.size};
   return true;
 }
 
-static bool read_uint(const msgpack_object *o, uint64_t max, uint64_t *out) {
-  if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || o->via.u64 > max) return false;
-  *out = o->via.u64;
-  return true;
+static bool read_uint(struct unpack *u, uint64_t max, uint64_t *out) {
+  return unpack_uint64(u, out) && *out <= max;
 }
 
 /* `storage` moves on past what an array takes. */
-static bool read_array(const msgpack_object *o, const struct field *f, char *out, struct text **storage) {
-  if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size > f->max_count) return false;
-  uint32_t n = o->via.array.size;
+static bool read_array(struct unpack *u, const struct field *f, char *out, struct text **storage) {
+  size_t n = 0;
+  if (!unpack_array(u, &n) || n > f->max_count) return false;
   struct text *texts = *storage;
   uint64_t *numbers = (uint64_t *)(void *)*storage;
   *storage += n;
-  for (uint32_t i = 0; i < n; i++) {
-    const msgpack_object *e = &o->via.array.ptr[i];
-    if (f->type == FIELD_TEXTS ? !read_text(e, f->max, &texts[i]) : !read_uint(e, f->max, &numbers[i]))
+  for (size_t i = 0; i < n; i++)
+    if (f->type == FIELD_TEXTS ? !read_text(u, f->max, &texts[i]) : !read_uint(u, f->max, &numbers[i]))
       return false;
-  }
   if (f->type == FIELD_TEXTS)
-    *(struct texts *)(void *)out = (struct texts){texts, n};
+    *(struct texts *)(void *)out = (struct texts){texts, (uint32_t)n};
   else
-    *(struct numbers *)(void *)out = (struct numbers){numbers, n};
+    *(struct numbers *)(void *)out = (struct numbers){numbers, (uint32_t)n};
   return true;
 }
 
-static bool read_field(const msgpack_object *o, const struct field *f, void *state, struct text **storage) {
+static bool read_field(struct unpack u, const struct field *f, void *state, struct text **storage) {
   char *out = (char *)state + f->offset;
   switch (f->type) {
-  case FIELD_UINT: return read_uint(o, f->max, (uint64_t *)(void *)out);
-  case FIELD_TEXT: return read_text(o, f->max, (struct text *)(void *)out);
+  case FIELD_UINT: return read_uint(&u, f->max, (uint64_t *)(void *)out);
+  case FIELD_TEXT: return read_text(&u, f->max, (struct text *)(void *)out);
   case FIELD_UINTS:
-  case FIELD_TEXTS: return read_array(o, f, out, storage);
+  case FIELD_TEXTS: return read_array(&u, f, out, storage);
   }
   return false;
 }
 
-static const msgpack_object *value_of(const struct map *map, const char *key) {
-  const msgpack_object_map *m = &map->unpacked.data.via.map;
-  for (uint32_t i = 0; i < m->size; i++) {
-    const msgpack_object_str *k = &m->ptr[i].key.via.str;
-    if (k->size == strlen(key) && memcmp(k->ptr, key, k->size) == 0) return &m->ptr[i].val;
-  }
+static const struct entry *find(const struct map *map, const char *key) {
+  for (size_t i = 0; i < map->n; i++)
+    if (slice_is(map->entries[i].key, key)) return &map->entries[i];
   return NULL;
 }
 
 enum status map_head(const struct map *map, uint64_t *version, struct text *kind) {
-  const msgpack_object *v = value_of(map, "v"), *k = kind ? value_of(map, "kind") : NULL;
-  if (!v || !read_uint(v, UINT32_MAX, version)) return fail(E_FORMAT, "a map without a version 'v'");
-  if (kind && (!k || !read_text(k, 32, kind))) return fail(E_FORMAT, "a map without a 'kind'");
+  const struct entry *v = find(map, "v"), *k = kind ? find(map, "kind") : NULL;
+  struct unpack u = v ? v->value : (struct unpack){0};
+  if (!v || !read_uint(&u, UINT32_MAX, version)) return fail(E_FORMAT, "a map without a version 'v'");
+  u = k ? k->value : (struct unpack){0};
+  if (kind && (!k || !read_text(&u, 32, kind))) return fail(E_FORMAT, "a map without a 'kind'");
   return OK;
+}
+
+static enum status read_fields(const struct map *map, const struct field *table, uint32_t kind,
+                               size_t expected, void *out, struct text *storage) {
+  for (const struct field *f = table; f->key; f++) {
+    if (!(f->kinds & kind)) continue;
+    expected++;
+    const struct entry *e = find(map, f->key);
+    if (!e) return fail(E_FORMAT, "'%s' is missing", f->key);
+    if (!read_field(e->value, f, out, &storage))
+      return fail(E_FORMAT, "'%s' is of another type or over its limit", f->key);
+  }
+  /* Every expected key is there, so any other size means an unknown or a repeated key. */
+  return map->n == expected ? OK : fail(E_FORMAT, "unknown or repeated keys");
 }
 
 enum status map_read(const struct map *map, const struct field *table, uint32_t kind, bool has_kind,
                      void *out, void **storage) {
-  *storage = malloc(((size_t)map->elements + 1) * sizeof(struct text));
+  *storage = malloc((map->elements + 1) * sizeof(struct text));
   if (!*storage) return fail(E_MEMORY, "out of memory while reading a message");
-  struct text *free_space = *storage;
-  uint32_t expected = has_kind ? 2 : 1;
-  for (const struct field *f = table; f->key; f++) {
-    if (!(f->kinds & kind)) continue;
-    expected++;
-    const msgpack_object *o = value_of(map, f->key);
-    if (o && read_field(o, f, out, &free_space)) continue;
-    free(*storage);
-    *storage = NULL;
-    return fail(E_FORMAT, "'%s' is %s", f->key, o ? "of another type or over its limit" : "missing");
-  }
-  /* Every expected key is there, so any other size means an unknown or a repeated key. */
-  if (map->unpacked.data.via.map.size == expected) return OK;
+  enum status st = read_fields(map, table, kind, has_kind ? 2 : 1, out, *storage);
+  if (st == OK) return OK;
   free(*storage);
   *storage = NULL;
-  return fail(E_FORMAT, "unknown or repeated keys");
+  return st;
 }
 
 /* --- Writing

@@ -3,19 +3,18 @@
  * A frame is a msgpack map whose keys are strings and whose values are unsigned integers, strings, or arrays
  * of one of the two: exactly what JSON can hold, so that schemas/messages describes it. A table says which
  * keys a kind of map has, their types and limits; every key of the kind is required, no other is accepted,
- * and a key has one meaning and one limit wherever it occurs. Nothing is allocated before each count has been
- * checked against the bytes that are left (msgpack-c reserves 137 GB for the five bytes of an array32
- * otherwise). Pure functions; thread-safe. */
+ * and a key has one meaning and one limit wherever it occurs. Nothing is
+ * allocated before every count has been checked against the bytes that are left (store/unpack.h). Pure
+ * functions; thread-safe. */
 #ifndef WIRE_FIELDS_H
 #define WIRE_FIELDS_H
 
-#include <msgpack/object.h>
-#include <msgpack/unpack.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
+#include "store/unpack.h"
 
 enum { FRAME_MAX = 65536, FRAME_KEYS = 32 };
 
@@ -56,17 +55,19 @@ struct field {
   uint32_t max_count; /* of array elements */
 };
 
-/* A frame taken apart, keys not yet judged. Zero it before use; map_close accepts that. The frame must
- * outlive it. */
-struct map {
-  msgpack_unpacked unpacked;
-  bool open;
-  uint32_t elements; /* of all arrays together */
+struct entry {
+  struct slice key;
+  struct unpack value; /* from where the value begins */
 };
 
-/* Errors: E_FORMAT, E_MEMORY. */
+/* A frame taken apart, keys not yet judged; borrows the frame. */
+struct map {
+  struct entry entries[FRAME_KEYS];
+  size_t n, elements; /* elements: of all arrays together */
+};
+
+/* Errors: E_FORMAT. */
 enum status map_open(struct map *map, const void *frame, size_t size);
-void map_close(struct map *map);
 
 /* The values every map starts with: `version` of key "v" and, where kind is given, the string of key "kind".
  */

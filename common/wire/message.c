@@ -83,7 +83,6 @@ enum status message_decode(const void *frame, size_t size, struct message *out, 
   st = map_read(&map, table, 1U << kind, true, out, storage);
   if (st != OK) st = fail_within(st, "%s", kinds[kind].name);
 out:
-  map_close(&map);
   return st;
 }
 

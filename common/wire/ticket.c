@@ -33,7 +33,6 @@ enum status ticket_decode(const void *frame, size_t size, struct ticket *out) {
     st = fail(E_FORMAT, "a ticket without images or with an odd first position");
   }
 out:
-  map_close(&map);
   return st;
 }
 

@@ -16,6 +16,7 @@
 #include "base/version.h"
 #include "wire/link.h"
 #include "wire/server.h"
+#include "wire/work.h"
 
 enum {
   DECODE_AHEAD = 3,
@@ -28,11 +29,6 @@ enum {
 
 /* Largest decoded shard accepted from a decode worker. */
 static const int64_t payload_max = (int64_t)1 << 30;
-
-struct queue {
-  struct work *head, **tail;
-  int n;
-};
 
 struct upstream { /* a decode worker that an augment worker dials */
   struct link link;
@@ -52,101 +48,12 @@ struct worker {
   struct upstream *decoders[DECODERS_MAX];
   int n_decoders;
   uint64_t opened, incarnation;
-  struct queue inputs, results;
+  struct work_queue inputs, results;
   bool working;
   int unacked;
   int64_t sent_at_ms, alive_at_ms, began_ns, busy_ns;
   struct counters count;
 };
-
-/* --- Work items
- * ---------------------------------------------------------------------------------------------------------
- */
-
-static void work_free(struct work *w) {
-  if (!w) return;
-  for (int i = 0; i < PACKET_FRAMES; i++)
-    if (w->has_frame[i]) zmq_msg_close(&w->frames[i]);
-  for (int i = 0; i < w->n_arrays; i++) free(w->arrays[i]);
-  ticket_free(&w->ticket);
-  packet_free(&w->packet);
-  free(w);
-}
-
-static void push(struct queue *q, struct work *w) {
-  if (!q->head) q->tail = &q->head;
-  w->next = NULL;
-  *q->tail = w;
-  q->tail = &w->next;
-  q->n++;
-}
-
-static struct work *pop(struct queue *q) {
-  struct work *w = q->head;
-  if (!w) return NULL;
-  q->head = w->next;
-  q->n--;
-  return w;
-}
-
-static void clear(struct queue *q) {
-  for (struct work *w; (w = pop(q));) work_free(w);
-}
-
-uint64_t *work_numbers(struct work *work, struct numbers *field, uint32_t count) {
-  uint64_t *at = work->n_arrays < 16 ? calloc(count ? count : 1, sizeof *at) : NULL;
-  if (!at) {
-    fail(E_MEMORY, "out of memory for the description of a shard");
-    return NULL;
-  }
-  work->arrays[work->n_arrays++] = at;
-  *field = (struct numbers){at, count};
-  return at;
-}
-
-void *work_payload(struct work *work, int frame, size_t size) {
-  if (zmq_msg_init_size(&work->frames[frame], size) != 0) {
-    fail(E_MEMORY, "out of memory for a shard of %zu bytes", size);
-    return NULL;
-  }
-  work->has_frame[frame] = true;
-  return zmq_msg_data(&work->frames[frame]);
-}
-
-/* Takes the packet. NULL: dropped (counted), because its body is not a ticket. */
-static struct work *work_open(struct worker *w, struct packet **packet, uint64_t source) {
-  struct packet *p = *packet;
-  struct work *work = calloc(1, sizeof *work);
-  if (!work) return NULL;
-  zmq_msg_t *body = &p->frame[FRAME_BODY];
-  if (ticket_decode(zmq_msg_data(body), zmq_msg_size(body), &work->ticket) != OK) {
-    drop_note(&w->drops, DROP_MALFORMED, fail_message());
-    free(work);
-    return NULL;
-  }
-  work->input = &p->head;
-  if (p->n > FRAME_PIXELS) {
-    work->pixels = zmq_msg_data(&p->frame[FRAME_PIXELS]);
-    work->pixels_size = zmq_msg_size(&p->frame[FRAME_PIXELS]);
-  }
-  work->worker = w;
-  work->packet = p;
-  work->source = source;
-  *packet = NULL;
-  return work;
-}
-
-static bool same_body(const struct work *w, zmq_msg_t *body) {
-  zmq_msg_t *own = &w->packet->frame[FRAME_BODY];
-  return zmq_msg_size(own) == zmq_msg_size(body) &&
-         memcmp(zmq_msg_data(own), zmq_msg_data(body), zmq_msg_size(body)) == 0;
-}
-
-static bool holds(const struct queue *q, zmq_msg_t *body) {
-  for (const struct work *w = q->head; w; w = w->next)
-    if (same_body(w, body)) return true;
-  return false;
-}
 
 /* Whether a shard belongs to the run that the consumer is in now. */
 static bool current(const struct worker *w, const struct message *m) {
@@ -197,18 +104,19 @@ static void follow_decoders(struct worker *w, const struct texts *list) {
 
 /* A run began, ended or was lost: what is in hand belongs to nobody now. */
 static void forget(struct worker *w) {
-  clear(&w->inputs);
-  clear(&w->results);
+  work_queue_clear(&w->inputs);
+  work_queue_clear(&w->results);
   w->unacked = 0;
 }
 
 static void on_ticket(struct worker *w, struct packet **p) {
   zmq_msg_t *body = &(*p)->frame[FRAME_BODY];
   /* Handed out again while it is still here: the result in hand will do, whatever its attempt. */
-  if (!w->stage->serves || !current(w, &(*p)->head) || holds(&w->inputs, body) || holds(&w->results, body))
+  if (!w->stage->serves || !current(w, &(*p)->head) || work_queue_holds(&w->inputs, body) ||
+      work_queue_holds(&w->results, body))
     return;
-  struct work *work = work_open(w, p, 0);
-  if (work) push(&w->inputs, work);
+  struct work *work = work_open(w, &w->drops, p, 0);
+  if (work) work_push(&w->inputs, work);
 }
 
 static enum status pump_consumer(struct worker *w) {
@@ -242,8 +150,8 @@ static enum status pump_decoder(struct worker *w, struct upstream *u) {
     enum status st = link_receive(&u->link, &p);
     if (st != OK) return st == E_AGAIN ? OK : st;
     if (p->head.kind == MESSAGE_DECODED) {
-      struct work *work = current(w, &p->head) ? work_open(w, &p, u->number) : NULL;
-      if (work) push(&w->inputs, work);
+      struct work *work = current(w, &p->head) ? work_open(w, &w->drops, &p, u->number) : NULL;
+      if (work) work_push(&w->inputs, work);
     }
     packet_free(&p);
   }
@@ -276,7 +184,7 @@ static void deliver(struct worker *w) {
     if (st == E_NOT_FOUND) continue;
     if (st == E_AGAIN) return;
     if (st != OK) log_warn("%s", fail_message());
-    work_free(pop(&w->results));
+    work_free(work_pop(&w->results));
   }
 }
 
@@ -362,11 +270,8 @@ static uint64_t payload_bytes(struct work *work) {
 }
 
 static enum status work_one(struct worker *w) {
-  struct work *work = pop(&w->inputs);
+  struct work *work = work_pop(&w->inputs);
   envelope(&work->output, w->stage->serves ? MESSAGE_DECODED : MESSAGE_AUGMENTED, work->input);
-  zmq_msg_init(&work->frames[FRAME_BODY]);
-  work->has_frame[FRAME_BODY] = true;
-  zmq_msg_copy(&work->frames[FRAME_BODY], &work->packet->frame[FRAME_BODY]);
   int64_t start = clock_ns();
   w->working = true;
   enum status st = w->stage->work(w->state, work);
@@ -385,7 +290,7 @@ static enum status work_one(struct worker *w) {
   if (!w->stage->serves) release_input(w, work);
   if (st == OK && current(w, work->input)) {
     if (w->stage->serves) {
-      push(&w->results, work);
+      work_push(&w->results, work);
       return OK;
     }
     send_augmented(w, work);

@@ -1,0 +1,91 @@
+#include "wire/work.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void work_free(struct work *w) {
+  if (!w) return;
+  for (int i = 0; i < PACKET_FRAMES; i++)
+    if (w->has_frame[i]) zmq_msg_close(&w->frames[i]);
+  for (int i = 0; i < w->n_arrays; i++) free(w->arrays[i]);
+  ticket_free(&w->ticket);
+  packet_free(&w->packet);
+  free(w);
+}
+
+void work_push(struct work_queue *q, struct work *w) {
+  if (!q->head) q->tail = &q->head;
+  w->next = NULL;
+  *q->tail = w;
+  q->tail = &w->next;
+  q->n++;
+}
+
+struct work *work_pop(struct work_queue *q) {
+  struct work *w = q->head;
+  if (!w) return NULL;
+  q->head = w->next;
+  q->n--;
+  return w;
+}
+
+void work_queue_clear(struct work_queue *q) {
+  for (struct work *w; (w = work_pop(q));) work_free(w);
+}
+
+uint64_t *work_numbers(struct work *work, struct numbers *field, uint32_t count) {
+  uint64_t *at = work->n_arrays < 16 ? calloc(count ? count : 1, sizeof *at) : NULL;
+  if (!at) {
+    fail(E_MEMORY, "out of memory for the description of a shard");
+    return NULL;
+  }
+  work->arrays[work->n_arrays++] = at;
+  *field = (struct numbers){at, count};
+  return at;
+}
+
+void *work_payload(struct work *work, int frame, size_t size) {
+  if (zmq_msg_init_size(&work->frames[frame], size) != 0) {
+    fail(E_MEMORY, "out of memory for a shard of %zu bytes", size);
+    return NULL;
+  }
+  work->has_frame[frame] = true;
+  return zmq_msg_data(&work->frames[frame]);
+}
+
+struct work *work_open(struct worker *worker, struct drops *drops, struct packet **packet, uint64_t source) {
+  struct packet *p = *packet;
+  struct work *work = calloc(1, sizeof *work);
+  if (!work) return NULL;
+  zmq_msg_t *body = &p->frame[FRAME_BODY];
+  if (ticket_decode(zmq_msg_data(body), zmq_msg_size(body), &work->ticket) != OK) {
+    drop_note(drops, DROP_MALFORMED, fail_message());
+    free(work);
+    return NULL;
+  }
+  work->input = &p->head;
+  if (p->n > FRAME_PIXELS) {
+    work->pixels = zmq_msg_data(&p->frame[FRAME_PIXELS]);
+    work->pixels_size = zmq_msg_size(&p->frame[FRAME_PIXELS]);
+  }
+  work->worker = worker;
+  work->packet = p;
+  work->source = source;
+  *packet = NULL;
+  zmq_msg_init(&work->frames[FRAME_BODY]);
+  work->has_frame[FRAME_BODY] = true;
+  zmq_msg_copy(&work->frames[FRAME_BODY], body);
+  return work;
+}
+
+static bool same_body(const struct work *w, zmq_msg_t *body) {
+  zmq_msg_t *own = &w->packet->frame[FRAME_BODY];
+  return zmq_msg_size(own) == zmq_msg_size(body) &&
+         memcmp(zmq_msg_data(own), zmq_msg_data(body), zmq_msg_size(body)) == 0;
+}
+
+bool work_queue_holds(const struct work_queue *q, zmq_msg_t *body) {
+  for (const struct work *w = q->head; w; w = w->next)
+    if (same_body(w, body)) return true;
+  return false;
+}

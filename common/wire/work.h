@@ -1,0 +1,24 @@
+/* Shards on their way through a worker: made from a message, queued, freed. Used by worker.c alone. */
+#ifndef WIRE_WORK_H
+#define WIRE_WORK_H
+
+#include "wire/worker.h"
+
+struct work_queue {
+  struct work *head, **tail;
+  int n;
+};
+
+void work_push(struct work_queue *queue, struct work *work);
+struct work *work_pop(struct work_queue *queue); /* NULL: empty */
+void work_queue_clear(struct work_queue *queue);
+
+/* Whether a shard with exactly this ticket body is in the queue. */
+bool work_queue_holds(const struct work_queue *queue, zmq_msg_t *body);
+
+/* Takes the packet (`ticket` or `decoded`) and copies its body to the result. NULL: dropped and counted,
+ * because the body is not a ticket; the packet is still the caller's then. */
+struct work *work_open(struct worker *worker, struct drops *drops, struct packet **packet, uint64_t source);
+void work_free(struct work *work); /* accepts NULL */
+
+#endif
