@@ -116,7 +116,7 @@ static void remove_leftovers(const char *path) {
     if (strchr("*?[\\", *c)) pattern[n++] = '\\';
     pattern[n++] = *c;
   }
-  strcpy(pattern + n, ".tmp-*-*");
+  memcpy(pattern + n, ".tmp-*-*", sizeof ".tmp-*-*");
   glob_t found;
   if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0) return;
   for (size_t i = 0; i < found.gl_pathc; i++) remove_if_dead(found.gl_pathv[i]);
