@@ -64,6 +64,8 @@ static bool in_choices(const char *choices, const char *value) {
 }
 
 static enum status list_push(struct cli_list *list, const char *value) {
+  if (list->from_preset) list->count = 0;
+  list->from_preset = false;
   const char **grown = realloc(list->items, (list->count + 1) * sizeof *grown);
   if (!grown) return fail(E_MEMORY, "out of memory while reading the command line");
   list->items = grown;
@@ -166,6 +168,17 @@ static void print_program(FILE *out, const struct program *program) {
   fprintf(out, "\n%s COMMAND --help lists a command's flags.\n", program->name);
 }
 
+/* A flag replaces a preset's list instead of adding to it. */
+static void mark_lists(const struct opt *opts, void *state) {
+  for (const struct opt *o = opts; o && o->name; o++) {
+    void *at = (char *)state + o->offset;
+    if (o->type == OPT_TABLE)
+      mark_lists(o->sub, at);
+    else if (o->type == OPT_LIST)
+      ((struct cli_list *)at)->from_preset = true;
+  }
+}
+
 static enum status apply_preset(const struct command *command, void *state, const char *name) {
   for (const struct preset *p = command->presets; p && p->name; p++) {
     if (strcmp(p->name, name) != 0) continue;
@@ -176,6 +189,7 @@ static enum status apply_preset(const struct command *command, void *state, cons
       if (st != OK) return st;
       log_info("preset %s: --%s %s", name, v->name, v->value);
     }
+    mark_lists(command->opts, state);
     return OK;
   }
   char names[256] = "";

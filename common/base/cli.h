@@ -26,6 +26,7 @@ enum opt_type {
 struct cli_list {
   const char **items; /* owned by the parsed state; freed by cli_main */
   size_t count;
+  bool from_preset; /* the next value replaces what is there */
 };
 
 struct opt {

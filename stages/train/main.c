@@ -1,8 +1,9 @@
 /* tandem-train: pretrains a network on aligned, transformed pairs of images. */
 #include "replay.h"
+#include "train.h"
 
 int main(int argc, char **argv) {
-  const struct command commands[] = {replay_command, {0}};
+  const struct command commands[] = {train_command, replay_command, {0}};
   const struct program program = {"tandem-train",
                                   "pretrains a network on aligned, transformed pairs of images", commands};
   return cli_main(&program, argc, argv);

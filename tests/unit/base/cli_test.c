@@ -26,7 +26,8 @@ static const struct opt opts[] = {
     {"model", OPT_TABLE, offsetof(struct state, inner), .sub = inner_opts},
     {"input", OPT_STR, offsetof(struct state, input), NULL, "what to read", .positional = true},
     {0}};
-static const struct preset_value small[] = {{"count", "9"}, {"width", "16"}, {NULL, NULL}};
+static const struct preset_value small[] = {
+    {"count", "9"}, {"width", "16"}, {"splits", "a"}, {"splits", "b"}, {NULL, NULL}};
 static const struct preset presets[] = {{"small", "a small one", small}, {0}};
 static const struct command command = {"run", "tests", sizeof(struct state), opts, presets, NULL};
 
@@ -63,7 +64,18 @@ static void explicit_flags_win_over_a_preset_wherever_they_stand(void **state) {
   (void)state;
   struct state s;
   assert_int_equal(PARSE(&s, "--width", "5", "--preset", "small", "--name", "x"), OK);
-  assert_true(s.count == 9 && s.inner.width == 5);
+  assert_true(s.count == 9 && s.inner.width == 5 && s.splits.count == 2);
+  assert_string_equal(s.splits.items[1], "b");
+  cli_free(&command, &s);
+}
+
+static void a_list_given_by_flags_replaces_the_presets(void **state) {
+  (void)state;
+  struct state s;
+  assert_int_equal(PARSE(&s, "--splits", "c", "--preset", "small", "--splits", "d", "--name", "x"), OK);
+  assert_int_equal(s.splits.count, 2);
+  assert_string_equal(s.splits.items[0], "c");
+  assert_string_equal(s.splits.items[1], "d");
   cli_free(&command, &s);
 }
 
@@ -92,6 +104,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(defaults_hold_where_no_flag_is_given),
                                      cmocka_unit_test(flags_take_values_in_both_forms),
                                      cmocka_unit_test(explicit_flags_win_over_a_preset_wherever_they_stand),
+                                     cmocka_unit_test(a_list_given_by_flags_replaces_the_presets),
                                      cmocka_unit_test(mistakes_are_refused_with_the_flag_named)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,47 @@
+/* One training run: everything that is open while it goes on. */
+#ifndef TRAIN_RUN_H
+#define TRAIN_RUN_H
+
+#include <limits.h>
+
+#include "metrics.h"
+#include "schedule.h"
+#include "store/dataset.h"
+#include "train_options.h"
+#include "transform/policy.h"
+
+struct normalization {
+  double mean[3], std[3];
+};
+
+struct run {
+  struct train_options *o;
+  struct policy *policy;
+  struct dataset *dataset; /* for its numbers; the pixels come from the feed */
+  const struct dataset_info *data;
+  const char **splits;
+  size_t n_splits;
+  int64_t n_images, steps_per_epoch, first_step, last_step;
+  int32_t size; /* pixels, side of the views */
+  struct normalization normalization;
+  struct safetensors *weights; /* --weights */
+  json_t *settings;            /* all that decides the final weights */
+  struct schedule schedule;
+  struct step *step;
+  struct sgd *sgd;
+  struct feed *feed;
+  struct metrics *metrics;
+  uint8_t *views; /* [2N, size, size, 3] */
+  char folder[PATH_MAX - 64];
+  double compute_s, wait_s; /* spent in the engine, and waiting for workers */
+};
+
+/* The settings as JSON: no paths, times, host or worker counts. *out: new
+ * reference. E_MEMORY, E_IO (--weights). */
+enum status settings_make(json_t **out, const struct run *run);
+
+/* Writes final.safetensors, backbone.safetensors and the result file. E_IO,
+ * E_MEMORY. */
+enum status outputs_write(const struct run *run, double elapsed_s);
+
+#endif

@@ -1,0 +1,141 @@
+/* What a run reports about itself: its settings, the metadata of its weights,
+ * its result file. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/file.h"
+#include "base/version.h"
+#include "model/weights.h"
+#include "run.h"
+
+enum { WEIGHTS_LIMIT_GIB = 64 };
+
+/* xxh3-128 of a file, as hexadecimal digits. */
+static enum status file_digest(char hex[33], const char *path) {
+  uint8_t *bytes;
+  size_t size;
+  enum status st = file_read(path, (size_t)WEIGHTS_LIMIT_GIB << 30, &bytes, &size);
+  if (st != OK) return st;
+  XXH128_hash_t h = XXH3_128bits(bytes, size);
+  free(bytes);
+  snprintf(hex, 33, "%016" PRIx64 "%016" PRIx64, h.high64, h.low64);
+  return OK;
+}
+
+static json_t *triple(const double v[3]) { return json_pack("[f,f,f]", v[0], v[1], v[2]); }
+
+static json_t *split_names(const struct run *run) {
+  json_t *names = json_array();
+  for (size_t i = 0; i < run->n_splits; i++) json_array_append_new(names, json_string(run->splits[i]));
+  return names;
+}
+
+enum status settings_make(json_t **out, const struct run *run) {
+  const struct train_options *o = run->o;
+  const struct method *method;
+  const struct base *base;
+  char digest[33] = "";
+  enum status st = OK;
+  *out = NULL;
+  TRY(method_find(&o->method, &method, &base));
+  if (o->weights) TRY(file_digest(digest, o->weights));
+  json_t *network =
+      json_pack("{s:s, s:I, s:s, s:s, s:s, s:s}", "arch", o->model.arch, "width", (json_int_t)o->model.width,
+                "stem", o->model.stem, "projector", o->method.projector, "trans-backbone",
+                o->method.trans_backbone, "trans-projector", o->method.trans_projector);
+  json_t *losses = json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "method", method->name, "base", base->name,
+                             "temperature", o->method.temperature, "inv", o->method.weight[TERM_INV], "equi",
+                             o->method.weight[TERM_EQUI], "trans", o->method.weight[TERM_TRANS]);
+  json_t *optimiser = json_pack("{s:f, s:f, s:f, s:s, s:f, s:I, s:I}", "lr", o->optimiser.lr, "momentum",
+                                o->optimiser.momentum, "weight-decay", o->optimiser.weight_decay, "schedule",
+                                o->schedule, "warmup-epochs", o->warmup_epochs, "epochs",
+                                (json_int_t)o->epochs, "batch", (json_int_t)o->batch);
+  json_t *data = json_pack("{s:s, s:o, s:I, s:o, s:o, s:o}", "dataset", run->data->fingerprint, "splits",
+                           split_names(run), "size", (json_int_t)run->size, "policy",
+                           json_loads(policy_json(run->policy), 0, NULL), "mean",
+                           triple(run->normalization.mean), "std", triple(run->normalization.std));
+  *out = json_pack("{s:I, s:s, s:I, s:s}", "seed", (json_int_t)o->seed, "device", o->device.device, "threads",
+                   (json_int_t)o->device.threads, "weights", digest);
+  json_t *parts[] = {network, losses, optimiser, data};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    if (!parts[i] || !*out || json_object_update(*out, parts[i]) != 0) st = fail(E_MEMORY, "out of memory");
+    json_decref(parts[i]);
+  }
+  if (st != OK) json_decref(*out), *out = NULL;
+out:
+  return st;
+}
+
+enum { TRIPLE_TEXT = 96, NUMBER_TEXT = 24, N_METADATA = 10 };
+
+struct weights_metadata {
+  char mean[TRIPLE_TEXT], std[TRIPLE_TEXT], size[NUMBER_TEXT], epochs[NUMBER_TEXT], seed[NUMBER_TEXT];
+  struct metadata entries[N_METADATA];
+  size_t n;
+};
+
+static void describe_weights(struct weights_metadata *m, const struct run *run) {
+  const struct normalization *z = &run->normalization;
+  snprintf(m->mean, sizeof m->mean, "%.17g,%.17g,%.17g", z->mean[0], z->mean[1], z->mean[2]);
+  snprintf(m->std, sizeof m->std, "%.17g,%.17g,%.17g", z->std[0], z->std[1], z->std[2]);
+  snprintf(m->size, sizeof m->size, "%d", run->size);
+  snprintf(m->epochs, sizeof m->epochs, "%" PRId64, run->o->epochs);
+  snprintf(m->seed, sizeof m->seed, "%" PRId64, run->o->seed);
+  const struct metadata entries[N_METADATA] = {{"format", "pt"}, /* what loaders for PyTorch look for */
+                                               {"version", TANDEM_VERSION},
+                                               {"method", run->step->method->name},
+                                               {"base", run->step->base->name},
+                                               {"size", m->size},
+                                               {"mean", m->mean},
+                                               {"std", m->std},
+                                               {"epoch", m->epochs},
+                                               {"seed", m->seed},
+                                               {"dataset", run->data->fingerprint}};
+  memcpy(m->entries, entries, sizeof entries);
+}
+
+static enum status write_result(const struct run *run, const char *final_path, const char *metrics_path,
+                                double elapsed_s) {
+  char fallback[PATH_MAX], digest[33];
+  json_t *losses = NULL, *result = NULL;
+  enum status st = OK;
+  snprintf(fallback, sizeof fallback, "%s/result.json", run->folder);
+  const char *path = run->o->result ? run->o->result : fallback;
+  TRY(file_digest(digest, final_path));
+  TRY(metrics_epoch_mean(metrics_path, run->o->epochs - 1, &losses));
+  int64_t steps = run->last_step - run->first_step;
+  double images = (double)(steps * run->o->batch);
+  result = json_pack("{s:s, s:s, s:O, s:{s:s, s:s, s:I}, s:I, s:O, s:{s:s}, s:{s:f, s:f, s:f, "
+                     "s:f, s:I}}",
+                     "stage", "train", "version", TANDEM_VERSION, "settings", run->settings, "dataset",
+                     "name", run->data->name, "fingerprint", run->data->fingerprint, "images",
+                     (json_int_t)run->n_images, "steps", (json_int_t)run->last_step, "last_epoch_losses",
+                     losses, "weights", "final.safetensors", digest, "timing", "elapsed_s", elapsed_s,
+                     "compute_s", run->compute_s, "wait_s", run->wait_s, "images_per_s",
+                     elapsed_s > 0 ? images / elapsed_s : 0.0, "first_step", (json_int_t)run->first_step);
+  char *text = result ? json_dumps(result, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(12)) : NULL;
+  st = text ? file_write(path, text, strlen(text)) : fail(E_MEMORY, "out of memory");
+  free(text);
+out:
+  json_decref(losses);
+  json_decref(result);
+  return st;
+}
+
+enum status outputs_write(const struct run *run, double elapsed_s) {
+  char final_path[PATH_MAX], backbone_path[PATH_MAX], metrics_path[PATH_MAX];
+  struct weights_metadata m;
+  enum status st = OK;
+  snprintf(final_path, sizeof final_path, "%s/final.safetensors", run->folder);
+  snprintf(backbone_path, sizeof backbone_path, "%s/backbone.safetensors", run->folder);
+  snprintf(metrics_path, sizeof metrics_path, "%s/metrics.jsonl", run->folder);
+  describe_weights(&m, run);
+  TRY(weights_save(run->step->model, final_path, m.entries, N_METADATA));
+  TRY(weights_save_backbone(run->step->model, backbone_path, m.entries, N_METADATA));
+  TRY(write_result(run, final_path, metrics_path, elapsed_s));
+out:
+  return st;
+}

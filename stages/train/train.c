@@ -1,0 +1,313 @@
+/* `tandem-train`: pretraining, from the options to the final weights. */
+#include "train.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "checkpoint.h"
+#include "model/weights.h"
+#include "run.h"
+
+enum { N_VIEWS = 2 };
+
+/* Channel statistics that were published with the settings of methods
+ * section 1. */
+static const struct {
+  const char *name;
+  struct normalization values;
+} published[] = {{"stl10", {{.43, .42, .39}, {.27, .26, .27}}},
+                 {"cifar", {{.4914, .4822, .4465}, {.247, .243, .261}}},
+                 {"imagenet", {{.485, .456, .406}, {.229, .224, .225}}}};
+
+/* --- Opening
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+static enum status open_data(struct run *run) {
+  struct train_options *o = run->o;
+  static const char *const only_train[] = {"train"};
+  run->splits = o->splits.count ? o->splits.items : (const char **)(uintptr_t)only_train;
+  run->n_splits = o->splits.count ? o->splits.count : 1;
+  enum status st = dataset_open(&run->dataset, o->feed.dataset);
+  if (st != OK) return st;
+  run->data = dataset_info(run->dataset);
+  for (size_t i = 0; i < run->n_splits; i++) {
+    const struct split *split = dataset_split(run->dataset, run->splits[i]);
+    if (!split) return E_NOT_FOUND;
+    run->n_images += split->count;
+  }
+  run->steps_per_epoch = run->n_images / o->batch;
+  run->last_step = run->steps_per_epoch * o->epochs;
+  if (run->steps_per_epoch > 0 && o->epochs > INT32_MAX / run->steps_per_epoch)
+    return fail(E_ARG, "--epochs %" PRId64 " makes more than 2^31 steps", o->epochs);
+  if (!run->steps_per_epoch)
+    return fail(E_ARG, "--batch %" PRId64 " is more than the %" PRId64 " images of the splits", o->batch,
+                run->n_images);
+  memcpy(run->normalization.mean, run->data->mean, sizeof run->data->mean);
+  memcpy(run->normalization.std, run->data->std, sizeof run->data->std);
+  for (size_t i = 0; i < sizeof published / sizeof *published; i++)
+    if (strcmp(published[i].name, o->normalize) == 0) run->normalization = published[i].values;
+  return OK;
+}
+
+static enum status open_policy(struct run *run) {
+  const struct train_options *o = run->o;
+  if (o->size > 1 << 14) return fail(E_ARG, "--size: %" PRId64 " pixels are more than %d", o->size, 1 << 14);
+  enum status st = policy_load(&run->policy, o->policy, (int32_t)o->size);
+  if (st != OK) return st;
+  run->size = policy_view_size(run->policy, 0);
+  if (policy_views(run->policy) != N_VIEWS || policy_view_size(run->policy, 1) != run->size)
+    return fail(E_ARG, "--policy %s: training takes %d views of one size", o->policy, N_VIEWS);
+  return OK;
+}
+
+static enum status open_step(struct run *run) {
+  struct train_options *o = run->o;
+  struct step_config config = {
+      &o->model, &o->method, o->batch, run->size, run->size, o->device.device, (int)o->device.threads};
+  enum status st = OK;
+  TRY(step_open(&run->step, &config));
+  TRY(graph_init(run->step->graph, (uint64_t)o->seed));
+  TRY(sgd_open(&run->sgd, run->step->graph,
+               (struct sgd_config){o->optimiser.momentum, o->optimiser.weight_decay}));
+  size_t size = (size_t)(N_VIEWS * o->batch) * (size_t)run->size * (size_t)run->size * 3;
+  run->views = malloc(size);
+  if (!run->views)
+    st = fail(E_MEMORY, "out of memory: %zu bytes for a batch", size);
+  else if (run->weights)
+    st = weights_load(run->step->model, run->weights, o->weights, true);
+out:
+  return st;
+}
+
+/* Puts the newest checkpoint back, or says that the run starts from the
+ * beginning. */
+static enum status resume(struct run *run) {
+  struct safetensors *file;
+  enum status st = checkpoint_find(&file, run->folder, &run->first_step);
+  if (st == E_NOT_FOUND) {
+    log_info("%s; starting from the beginning", fail_message());
+    run->first_step = 0;
+    return OK;
+  }
+  if (st != OK) return st;
+  TRY(checkpoint_check_settings(file, run->settings));
+  TRY(checkpoint_restore(file, run->step, run->sgd));
+  log_info("continuing after step %" PRId64 " of %" PRId64, run->first_step, run->last_step);
+out:
+  safetensors_close(&file);
+  return st;
+}
+
+/* Without --resume, an earlier run's checkpoints are neither continued nor
+ * overwritten. */
+static enum status start(const struct run *run) {
+  struct safetensors *file;
+  int64_t step;
+  enum status st = checkpoint_find(&file, run->folder, &step);
+  safetensors_close(&file);
+  if (st == OK)
+    return fail(E_EXISTS,
+                "%s holds the checkpoint of an earlier run (step %" PRId64
+                "); --resume continues it, another "
+                "--out starts anew",
+                run->folder, step);
+  return st == E_NOT_FOUND ? OK : st;
+}
+
+static enum status open_feed(struct run *run) {
+  const struct train_options *o = run->o;
+  char ledger[PATH_MAX], metrics[PATH_MAX];
+  snprintf(ledger, sizeof ledger, "%s/ledger.jsonl", run->folder);
+  snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", run->folder);
+  struct feed_plan plan = {.run = "train",
+                           .splits = run->splits,
+                           .n_splits = run->n_splits,
+                           .policy = policy_json(run->policy),
+                           .seed = (uint64_t)o->seed,
+                           .batch = o->batch,
+                           .shuffle = true,
+                           .first_step = run->first_step,
+                           .last_step = run->last_step,
+                           .ledger = ledger};
+  enum status st = metrics_open(&run->metrics, metrics, run->first_step);
+  return st == OK ? feed_open(&run->feed, &o->feed, &plan) : st;
+}
+
+static enum status run_open(struct run *run) {
+  struct train_options *o = run->o;
+  enum status st = OK;
+  TRY(train_options_check(o));
+  TRY(device_options_resolve(&o->device));
+  if (snprintf(run->folder, sizeof run->folder, "%s", o->out) >= (int)sizeof run->folder) {
+    st = fail(E_ARG, "--out: the path is too long: %.80s...", o->out);
+    goto out;
+  }
+  if (o->weights) TRY(safetensors_open(&run->weights, o->weights));
+  TRY(model_resolve(&o->model, run->weights));
+  TRY(open_policy(run));
+  TRY(open_data(run));
+  TRY(settings_make(&run->settings, run));
+  TRY(open_step(run));
+  TRY(file_make_folder(run->folder));
+  TRY(checkpoint_remove_partial(run->folder));
+  TRY(o->resume ? resume(run) : start(run));
+  run->schedule = (struct schedule){o->optimiser.lr, strcmp(o->schedule, "cosine") == 0, o->epochs,
+                                    run->steps_per_epoch, o->warmup_epochs};
+  TRY(open_feed(run));
+out:
+  return st;
+}
+
+static void run_close(struct run *run) {
+  feed_close(&run->feed);
+  metrics_close(&run->metrics);
+  sgd_close(&run->sgd);
+  step_close(&run->step);
+  json_decref(run->settings);
+  safetensors_close(&run->weights);
+  dataset_close(&run->dataset);
+  policy_close(&run->policy);
+  free(run->views);
+}
+
+/* --- Training
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Waits for a batch and puts its views into the graph. */
+static enum status take_batch(struct run *run) {
+  const struct feed_batch *batch;
+  double began = clock_s();
+  enum status st = feed_next(run->feed, &batch);
+  if (st != OK) return st;
+  size_t view = (size_t)batch->n * (size_t)run->size * (size_t)run->size * 3;
+  if (batch->n != run->o->batch || batch->n_views != N_VIEWS)
+    return fail(E_PEER, "a batch of %" PRId64 " images and %d views came for one of %" PRId64 " and %d",
+                batch->n, batch->n_views, run->o->batch, N_VIEWS);
+  for (int v = 0; v < N_VIEWS; v++) memcpy(run->views + (size_t)v * view, batch->views[v].pixels, view);
+  run->wait_s += clock_s() - began;
+  st = feed_release(run->feed);
+  if (st != OK) return st;
+  return graph_write_pixels(run->step->graph, run->step->views, run->views, run->normalization.mean,
+                            run->normalization.std);
+}
+
+static void show(struct run *run, struct progress *p, int64_t step, double lr, const struct losses *l) {
+  char note[160];
+  int64_t epoch = step / run->steps_per_epoch;
+  json_t *losses = json_pack("{s:f}", "total", l->total);
+  int n = snprintf(note, sizeof note, "epoch %" PRId64 "/%" PRId64 "  lr %.4g  loss %.4f", epoch + 1,
+                   run->o->epochs, lr, l->total);
+  for (int i = 0; i < N_TERMS; i++) {
+    if (!run->step->loss[i].id) continue;
+    n += snprintf(note + n, sizeof note - (size_t)n, "  %s %.4f", term_names[i], l->term[i]);
+    json_object_set_new(losses, term_names[i], json_real(l->term[i]));
+  }
+  double busy = run->compute_s + run->wait_s;
+  progress_detail_take(p, "losses", losses);
+  progress_detail_take(p, "step", json_integer(step + 1));
+  progress_detail_take(p, "steps", json_integer(run->last_step));
+  progress_detail_take(p, "epoch", json_integer(epoch + 1));
+  progress_detail_take(p, "epochs", json_integer(run->o->epochs));
+  progress_detail_take(p, "wait_fraction", json_real(busy > 0 ? run->wait_s / busy : 0));
+  json_t *workers = feed_worker_report(run->feed);
+  if (workers) progress_detail_take(p, "workers", workers);
+  progress_set(p, (step + 1) * run->o->batch, note);
+}
+
+static enum status save(struct run *run, int64_t steps_done) {
+  enum status st = metrics_sync(run->metrics);
+  if (st != OK) return st;
+  return checkpoint_save(run->folder, steps_done, run->o->keep, run->step, run->sgd, run->settings);
+}
+
+static bool is_checkpoint_due(const struct run *run, int64_t steps_done) {
+  if (steps_done == run->last_step) return true;
+  return steps_done % run->steps_per_epoch == 0 &&
+         steps_done / run->steps_per_epoch % run->o->checkpoint_every == 0;
+}
+
+/* A stop that was asked for keeps what was done. */
+static enum status leave(struct run *run, int64_t steps_done, int64_t saved) {
+  enum status st = steps_done > saved ? save(run, steps_done) : OK;
+  if (st != OK) return st;
+  log_info("stopped after step %" PRId64 " of %" PRId64 "; --resume continues", steps_done, run->last_step);
+  return fail(E_INTERRUPTED, "stopped after step %" PRId64, steps_done);
+}
+
+static enum status one_step(struct run *run, int64_t step, struct progress *p) {
+  struct losses losses;
+  enum status st = OK;
+  double lr = schedule_lr(&run->schedule, step);
+  TRY(take_batch(run));
+  double began = clock_s();
+  st = step_forward(run->step, &losses);
+  if (st != OK) {
+    st = fail_within(st, "step %" PRId64, step);
+    goto out;
+  }
+  TRY(step_update(run->step, run->sgd, lr));
+  TRY(metrics_add(run->metrics, run->step, step, step / run->steps_per_epoch, lr, &losses));
+  run->compute_s += clock_s() - began;
+  show(run, p, step, lr, &losses);
+out:
+  return st;
+}
+
+static enum status train(struct run *run, struct progress *p) {
+  int64_t saved = run->first_step;
+  for (int64_t step = run->first_step; step < run->last_step; step++) {
+    enum status st = one_step(run, step, p);
+    if (st == E_INTERRUPTED) return leave(run, step, saved);
+    if (st != OK) return st;
+    if (is_checkpoint_due(run, step + 1)) {
+      st = save(run, step + 1);
+      if (st != OK) return st;
+      saved = step + 1;
+    }
+    if (stop_requested() && step + 1 < run->last_step) return leave(run, step + 1, saved);
+  }
+  return OK;
+}
+
+static void announce(const struct run *run) {
+  const struct train_options *o = run->o;
+  log_info("%s with base %s; %s, width %" PRId64 ", %s stem; %" PRId64 " images of %d pixels, %" PRId64
+           " steps of %" PRId64 "; %s, %" PRId64 " threads, %.0f MB",
+           run->step->method->name, run->step->base->name, o->model.arch, o->model.width, o->model.stem,
+           run->n_images, run->size, run->last_step, o->batch, o->device.device, o->device.threads,
+           (double)(graph_arena_bytes(run->step->graph) + graph_param_bytes(run->step->graph)) / 1e6);
+}
+
+static enum status train_run(void *options) {
+  struct run run = {.o = options};
+  struct progress *progress = NULL;
+  double began = clock_s();
+  enum status st = OK;
+  stop_on_signals();
+  stop_with_parent();
+  TRY(run_open(&run));
+  announce(&run);
+  TRY(progress_open(&progress, "train", "images", run.last_step * run.o->batch));
+  progress_set(progress, run.first_step * run.o->batch, NULL);
+  TRY(train(&run, progress));
+  TRY(outputs_write(&run, clock_s() - began));
+out:
+  progress_close(&progress);
+  run_close(&run);
+  return st;
+}
+
+const struct command train_command = {NULL,
+                                      "pretrain; workers connect to --listen",
+                                      sizeof(struct train_options),
+                                      train_opts,
+                                      train_presets,
+                                      train_run};

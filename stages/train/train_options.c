@@ -1,0 +1,73 @@
+#include "train_options.h"
+
+#define AT(member) offsetof(struct train_options, member)
+const struct opt train_opts[] = {
+    {"out", OPT_STR, AT(out), NULL, "folder for checkpoints, metrics and the final weights",
+     .required = true},
+    {"result", OPT_STR, AT(result), NULL, "where to write the result; without it OUT/result.json"},
+    {"feed", OPT_TABLE, AT(feed), .sub = feed_opts},
+    {"splits", OPT_LIST, AT(splits), NULL, "a split to train on; may be repeated; without it: train"},
+    {"policy", OPT_STR, AT(policy), "stl10", "transformations: stl10, cifar, imagenet, or a .json file"},
+    {"size", OPT_INT, AT(size), "0", "side of the views in pixels; 0: the policy's own"},
+    {"normalize", OPT_STR, AT(normalize), "dataset",
+     "channel statistics: the dataset's own, or published ones", "dataset|stl10|cifar|imagenet"},
+    {"method", OPT_TABLE, AT(method), .sub = method_opts},
+    {"model", OPT_TABLE, AT(model), .sub = model_opts},
+    {"optimiser", OPT_TABLE, AT(optimiser), .sub = optimiser_opts},
+    {"epochs", OPT_INT, AT(epochs), "200", "passes over the data"},
+    {"batch", OPT_INT, AT(batch), "256", "images per step; even, at least 4"},
+    {"schedule", OPT_STR, AT(schedule), "cosine", "learning rate over the epochs", "cosine|constant"},
+    {"warmup-epochs", OPT_FLOAT, AT(warmup_epochs), "0", "epochs over which the learning rate rises from 0"},
+    {"seed", OPT_INT, AT(seed), "0", "seed of starting weights, order and transformations"},
+    {"weights", OPT_STR, AT(weights), NULL, "final.safetensors or backbone.safetensors to start from"},
+    {"checkpoint-every", OPT_INT, AT(checkpoint_every), "1", "epochs between checkpoints"},
+    {"keep", OPT_INT, AT(keep), "2", "checkpoints to keep"},
+    {"resume", OPT_BOOL, AT(resume), NULL,
+     "continue from the newest valid checkpoint in OUT, if there is one"},
+    {"device", OPT_TABLE, AT(device), .sub = device_opts},
+    {0}};
+#undef AT
+
+/* methods sections 3 and 5: what the paper states, and what its published code
+ * does where that differs. */
+#define STL10_COMMON                                                                                         \
+  {"method", "stl"}, {"base", "simclr"}, {"splits", "train"}, {"splits", "unlabeled"}, {"policy", "stl10"},  \
+      {"size", "96"}, {"normalize", "stl10"}, {"arch", "resnet18"}, {"width", "64"}, {"stem", "imagenet"},   \
+      {"trans-projector", "128-128"}, {"temperature", "0.2"}, {"inv", "1"}, {"equi", "1"}, {"lr", "0.03"},   \
+      {"momentum", "0.9"}, {"weight-decay", "5e-4"}, {"epochs", "200"}, {"batch", "256"},                    \
+      {"schedule", "cosine"}, {                                                                              \
+    "warmup-epochs", "0"                                                                                     \
+  }
+static const struct preset_value stl10_paper[] = {
+    STL10_COMMON, {"projector", "512-512-128"}, {"trans-backbone", "512-512-128"}, {"trans", "0.2"}, {0}};
+static const struct preset_value stl10_code[] = {
+    STL10_COMMON, {"projector", "512-128"}, {"trans-backbone", "128-128"}, {"trans", "0.1"}, {0}};
+#undef STL10_COMMON
+
+const struct preset train_presets[] = {
+    {"stl10/paper", "STL-10 with ResNet-18 as the paper describes it", stl10_paper},
+    {"stl10/code", "STL-10 with ResNet-18 as the paper's published code runs it", stl10_code},
+    {0}};
+
+static enum status at_least(const char *flag, int64_t value, int64_t least) {
+  return value >= least ? OK
+                        : fail(E_ARG, "--%s: %lld is below %lld", flag, (long long)value, (long long)least);
+}
+
+enum status train_options_check(const struct train_options *o) {
+  enum status st = OK;
+  TRY(method_options_check(&o->method));
+  TRY(optimiser_options_check(&o->optimiser));
+  TRY(at_least("epochs", o->epochs, 1));
+  TRY(at_least("checkpoint-every", o->checkpoint_every, 1));
+  TRY(at_least("keep", o->keep, 1));
+  TRY(at_least("seed", o->seed, 0));
+  TRY(at_least("size", o->size, 0));
+  TRY(at_least("batch", o->batch, 4));
+  if (o->batch % 2)
+    st = fail(E_ARG, "--batch: %lld is odd; images come in pairs", (long long)o->batch);
+  else if (o->warmup_epochs < 0 || o->warmup_epochs > (double)o->epochs)
+    st = fail(E_ARG, "--warmup-epochs: %g is not from 0 to --epochs", o->warmup_epochs);
+out:
+  return st;
+}

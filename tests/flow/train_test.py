@@ -1,0 +1,312 @@
+"""tandem-train with real workers: the same bytes whatever happens, orderly stops, and clear refusals."""
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+
+BIN = os.environ['TANDEM_BIN']
+WAIT_S = 120
+NETWORK = ('--arch resnet10 --width 4 --stem cifar --projector 16-8 --trans-backbone 16-8 --trans-projector 8-8 '
+           '--device ref --threads 1').split()
+EPOCHS, STEPS_PER_EPOCH = 6, 8
+TRAINING = [*NETWORK, '--policy', 'cifar', '--size', '16', '--batch', '16', '--shard', '8',
+            '--epochs', str(EPOCHS), '--seed', '3']
+
+
+def program(name):
+    return os.path.join(BIN, f'tandem-{name}')
+
+
+def read(*path):
+    with open(os.path.join(*path), 'rb') as stream:
+        return stream.read()
+
+
+def read_tensors(path):
+    """Name to (dtype, shape, bytes) of a safetensors file, and its metadata."""
+    data = read(path)
+    length, = struct.unpack('<Q', data[:8])
+    head = json.loads(data[8:8 + length])
+    metadata = head.pop('__metadata__', {})
+    body = data[8 + length:]
+    return {k: (v['dtype'], v['shape'], body[slice(*v['data_offsets'])]) for k, v in head.items()}, metadata
+
+
+def write_tensors(path, tensors):
+    """Writes float32 tensors given as name: (shape, numbers)."""
+    head, body = {}, b''
+    for name, (shape, numbers) in tensors.items():
+        data = struct.pack(f'<{len(numbers)}f', *numbers)
+        head[name] = {'dtype': 'F32', 'shape': shape, 'data_offsets': [len(body), len(body) + len(data)]}
+        body += data
+    text = json.dumps(head).encode()
+    text += b' ' * (-len(text) % 8)
+    with open(path, 'wb') as stream:
+        stream.write(struct.pack('<Q', len(text)) + text + body)
+
+
+def until(condition, what):
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.005)
+    raise AssertionError(f'waited {WAIT_S} s for {what}')
+
+
+def lines(path):
+    return read(path).count(b'\n') if os.path.exists(path) else 0
+
+
+class Training:
+    """A trainer with its workers. Ends them all on exit."""
+
+    def __init__(self, out, *flags, augment=1, dataset=None):
+        self.out, self.sockets = out, tempfile.mkdtemp(prefix='tt-')
+        address, self.log = f'ipc://{self.sockets}/feed', tempfile.TemporaryFile()
+        dataset = dataset or TrainTest.dataset
+        quiet = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
+        self.workers = [subprocess.Popen([program('augment'), '--connect', address], **quiet) for _ in range(augment)]
+        self.workers.append(subprocess.Popen([program('decode'), '--connect', address, '--dataset', dataset], **quiet))
+        self.trainer = subprocess.Popen(
+            [program('train'), '--dataset', dataset, '--listen', address, '--out', out, *TRAINING, *flags],
+            stdout=self.log, stderr=self.log)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for p in (self.trainer, *self.workers):
+            p.kill()
+            p.wait()
+        self.log.close()
+        shutil.rmtree(self.sockets)
+
+    def text(self):
+        self.log.seek(0)
+        return self.log.read().decode()
+
+    def at_step(self, n):
+        """Waits until n steps are done."""
+        until(lambda: lines(os.path.join(self.out, 'metrics.jsonl')) >= n or self.trainer.poll() is not None, f'step {n}')
+        if self.trainer.poll() is not None:
+            raise AssertionError(f'the trainer left: {self.text()}')
+
+    def finish(self):
+        try:
+            return self.trainer.wait(WAIT_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f'the trainer hangs: {self.text()}') from None
+
+
+def train(out, *flags, **more):
+    with Training(out, *flags, **more) as t:
+        return t.finish(), t.text()
+
+
+class TrainTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dataset, cls.whole = os.path.abspath('shapes.lmdb'), os.path.abspath('whole')
+        subprocess.run([program('ingest'), '--format', 'shapes', '--size', '16', '--train', str(16 * STEPS_PER_EPOCH + 5),
+                        '--test', '8', '--seed', '1', '--out', cls.dataset], check=True, stderr=subprocess.DEVNULL)
+        status, text = train(cls.whole)
+        assert status == 0, text
+
+    def assert_same_run(self, out):
+        for name in ('final.safetensors', 'backbone.safetensors', 'ledger.jsonl', 'metrics.jsonl'):
+            self.assertEqual(read(self.whole, name), read(out, name), name)
+        results = [json.loads(read(folder, 'result.json')) for folder in (self.whole, out)]
+        for r in results:
+            r.pop('timing')
+        self.assertEqual(*results)
+
+    def test_outputs_describe_the_run(self):
+        tensors, metadata = read_tensors(os.path.join(self.whole, 'final.safetensors'))
+        self.assertEqual((metadata['arch'], metadata['width'], metadata['stem'], metadata['size'], metadata['method'],
+                          metadata['epoch'], metadata['seed']), ('resnet10', '4', 'cifar', '16', 'stl', '6', '3'))
+        self.assertEqual(tensors['equi_transform.hypernet.weight'][:2], ('F32', [32 * 32, 8]))
+        calls = {'backbone.bn1': 2, 'equi_projector.1': 4, 'trans_projector.1': 2}
+        for name, per_step in calls.items():
+            dtype, shape, data = tensors[f'{name}.num_batches_tracked']
+            self.assertEqual((dtype, shape, struct.unpack('<q', data)[0]), ('I64', [], per_step * EPOCHS * STEPS_PER_EPOCH))
+        backbone, _ = read_tensors(os.path.join(self.whole, 'backbone.safetensors'))
+        self.assertEqual({f'backbone.{name}' for name in backbone}, {n for n in tensors if n.startswith('backbone.')})
+        metrics = [json.loads(line) for line in read(self.whole, 'metrics.jsonl').splitlines()]
+        self.assertEqual([m['step'] for m in metrics], list(range(EPOCHS * STEPS_PER_EPOCH)))
+        self.assertEqual(set(metrics[0]), {'step', 'epoch', 'lr', 'total', 'inv', 'equi', 'trans'})
+        mean = lambda epoch: sum(m['total'] for m in metrics if m['epoch'] == epoch) / STEPS_PER_EPOCH
+        self.assertLess(mean(EPOCHS - 1), mean(0))
+        result = json.loads(read(self.whole, 'result.json'))
+        self.assertAlmostEqual(result['last_epoch_losses']['total'], mean(EPOCHS - 1), places=6)
+        self.assertEqual(len(glob.glob(os.path.join(self.whole, 'checkpoint-*'))), 2)
+        for text in (json.dumps({k: v for k, v in result.items() if k != 'timing'}), read(self.whole, 'metrics.jsonl').decode()):
+            self.assertNotIn(os.path.dirname(self.whole), text)
+
+    def test_killed_and_resumed_with_other_workers_it_ends_with_the_same_bytes(self):
+        with Training('killed', augment=3) as t:
+            t.at_step(3 * STEPS_PER_EPOCH - 2)
+            t.trainer.kill()
+            t.finish()
+        open('killed/checkpoint-00000099.safetensors.tmp-1', 'wb').close()
+        with Training('killed', '--resume', augment=2) as t:
+            t.at_step(4 * STEPS_PER_EPOCH + 3)
+            t.trainer.kill()
+            t.finish()
+        self.assertEqual(glob.glob('killed/*.tmp-*'), [])
+        status, text = train('killed', '--resume')
+        self.assertEqual(status, 0, text)
+        self.assertIn('continuing after step', text)
+        self.assert_same_run('killed')
+
+    def test_sigterm_leaves_a_checkpoint_in_the_middle_of_an_epoch(self):
+        with Training('stopped') as t:
+            t.at_step(STEPS_PER_EPOCH + 3)
+            t.trainer.send_signal(signal.SIGTERM)
+            self.assertEqual(t.finish(), 130, t.text())
+        steps = sorted(int(re.search(r'(\d+)\.safetensors$', p)[1]) for p in glob.glob('stopped/checkpoint-*'))
+        self.assertGreater(steps[-1], STEPS_PER_EPOCH)
+        self.assertEqual(lines('stopped/metrics.jsonl'), steps[-1])
+        status, text = train('stopped', '--resume')
+        self.assertEqual(status, 0, text)
+        self.assert_same_run('stopped')
+
+    def test_a_damaged_checkpoint_is_passed_over(self):
+        shutil.copytree(self.whole, 'damaged')
+        os.remove('damaged/final.safetensors')
+        newest = sorted(glob.glob('damaged/checkpoint-*'))[-1]
+        with open(newest, 'r+b') as stream:
+            stream.seek(-50, os.SEEK_END)
+            stream.write(b'\xff')
+        status, text = train('damaged', '--resume')
+        self.assertEqual(status, 0, text)
+        self.assertIn('damaged: its contents do not match its digest', text)
+        self.assert_same_run('damaged')
+
+    def test_finished_training_resumes_into_its_outputs(self):
+        shutil.copytree(self.whole, 'again')
+        os.remove('again/final.safetensors')
+        status, text = train('again', '--resume')
+        self.assertEqual(status, 0, text)
+        self.assert_same_run('again')
+
+    def test_an_earlier_run_is_neither_overwritten_nor_continued_under_other_settings(self):
+        before = read(self.whole, 'metrics.jsonl')
+        for flags, says in (((), '--resume continues it'), (('--resume', '--lr', '0.1'), 'made with lr 0.03'),
+                            (('--resume', '--method', 'simclr'), 'made with method "stl"')):
+            status, text = train(self.whole, *flags)
+            self.assertNotEqual(status, 0)
+            self.assertIn(says, text)
+            self.assertEqual(read(self.whole, 'metrics.jsonl'), before)
+
+    def test_training_starts_from_weights(self):
+        final = os.path.join(self.whole, 'final.safetensors')
+        status, text = train('from', '--weights', final, '--epochs', '1', '--lr', '1e-30')
+        self.assertEqual(status, 0, text)
+        before, after = read_tensors(final)[0], read_tensors('from/final.safetensors')[0]
+        for name in ('backbone.layer4.0.conv2.weight', 'equi_transform.hypernet.weight'):
+            self.assertEqual(before[name], after[name])
+        backbone = os.path.join(self.whole, 'backbone.safetensors')
+        status, text = train('from-backbone', '--weights', backbone, '--epochs', '1', '--lr', '1e-30')
+        self.assertEqual(status, 0, text)
+        after = read_tensors('from-backbone/final.safetensors')[0]
+        self.assertEqual(before['backbone.conv1.weight'], after['backbone.conv1.weight'])
+        self.assertNotEqual(before['inv_projector.0.weight'], after['inv_projector.0.weight'])
+
+    def test_a_loss_that_is_not_finite_ends_the_run(self):
+        status, text = train('nan', '--lr', '1e30')
+        self.assertEqual(status, 1, text)
+        self.assertRegex(text, r'step \d+: the loss is not a finite number \(inv .*lower --lr')
+        self.assertFalse(os.path.exists('nan/final.safetensors'))
+
+    def test_without_workers_it_gives_up(self):
+        with Training('alone', '--worker-wait-s', '0.5', augment=0) as t:
+            self.assertEqual(t.finish(), 1)
+            self.assertRegex(t.text(), r'no augment worker')
+
+    def test_mistakes_are_refused_in_one_line(self):
+        with open('not.safetensors', 'w', encoding='utf-8') as stream:
+            stream.write('hello, this is a text file')
+        final = os.path.join(self.whole, 'final.safetensors')
+        for flags, status, says in (
+                (['--method', 'slt'], 2, "no 'slt'; known: none, stl, simclr"),
+                (['--base', 'moco'], 2, "no 'moco'; known: simclr"),
+                (['--batch', '15'], 2, 'pairs'), (['--batch', '2'], 2, 'below 4'),
+                (['--batch', '4096'], 2, 'more than the 133 images'),
+                (['--splits', 'trian'], 1, 'train'), (['--device', 'tpu'], 2, 'tpu'),
+                (['--policy', 'nothing.json'], 1, 'nothing.json'), (['--policy', 'evaluate'], 2, '2 views'),
+                (['--projector', '16--8'], 2, '--projector'), (['--equi', '-1'], 2, '--equi'),
+                (['--inv', '0', '--equi', '0', '--trans', '0'], 2, 'nothing to learn'),
+                (['--keep', '0'], 2, '--keep'), (['--threads', '-1'], 2, '--threads'),
+                (['--warmup-epochs', '7'], 2, '--warmup-epochs'), (['--arch', 'vgg'], 2, 'resnet10'),
+                (['--weights', 'not.safetensors'], 1, 'not.safetensors'), (['--weights', 'absent'], 1, 'absent'),
+                (['--weights', final, '--width', '8'], 2, 'made with 4'),
+                (['--weights', final, '--projector', '16-16-8'], 1, 'inv_projector.6.weight'),
+                (['--dataset', 'absent.lmdb'], 1, 'absent.lmdb'), (['--epoch', '3'], 2, '--epoch')):
+            with self.subTest(flags=flags):
+                p = subprocess.run([program('train'), '--dataset', self.dataset, '--listen', 'ipc://unused', '--out',
+                                    'refused', *TRAINING, '--width', '4', *flags], capture_output=True, timeout=WAIT_S)
+                said = [line for line in p.stderr.decode().splitlines() if 'waits for workers' not in line]
+                self.assertEqual((p.returncode, len(said)), (status, 1), said)
+                self.assertIn(says, said[0])
+        self.assertFalse(os.path.exists('refused'))
+
+
+class ReplayTest(unittest.TestCase):
+    """The contract's command on a checkpoint of ours."""
+
+    @classmethod
+    def setUpClass(cls):
+        n = 6 * 3 * 8 * 8
+        view = lambda seed: ([6, 3, 8, 8], [((i * 7919 + seed) % 1000) / 500 - 1 for i in range(n)])
+        write_tensors('batch.safetensors', {'x1': view(0), 'x2': view(350)})
+        write_tensors('one-view.safetensors', {'x1': view(0)})
+        write_tensors('uneven.safetensors', {'x1': view(0), 'x2': ([6, 3, 8, 4], view(0)[1][:n // 2])})
+        cls.weights = os.path.abspath('weights/final.safetensors')
+        subprocess.run([program('ingest'), '--format', 'shapes', '--size', '16', '--train', '16', '--test', '4', '--seed',
+                        '1', '--out', 'few.lmdb'], check=True, stderr=subprocess.DEVNULL)
+        status, text = train('weights', '--epochs', '1', dataset=os.path.abspath('few.lmdb'))
+        assert status == 0, text
+
+    def replay(self, *flags):
+        p = subprocess.run([program('train'), 'replay', '--weights', self.weights, '--batch',
+                            'batch.safetensors', '--out', 'out.safetensors', *NETWORK, *flags],
+                           capture_output=True, timeout=WAIT_S)
+        return p.returncode, p.stderr.decode()
+
+    def test_writes_losses_gradients_and_what_comes_after(self):
+        status, text = self.replay('--steps', '3', '--method', 'stl')
+        self.assertEqual(status, 0, text)
+        out, (given, _) = read_tensors('out.safetensors')[0], read_tensors(self.weights)
+        self.assertEqual(out['losses'][1], [3, 4])
+        for name, (dtype, shape, _) in given.items():
+            if dtype == 'I64':
+                continue
+            self.assertEqual(out[f'after.{name}'][1], shape)
+            self.assertEqual(f'grad.{name}' in out, 'running_' not in name)
+        status, text = self.replay('--method', 'simclr')
+        self.assertEqual(status, 0, text)
+        self.assertNotIn('grad.equi_projector.0.weight', read_tensors('out.safetensors')[0])
+
+    def test_mistakes_are_refused_in_one_line(self):
+        backbone = self.weights.replace('final', 'backbone')
+        for flags, status, says in (
+                (['--batch', 'one-view.safetensors'], 1, 'x2'), (['--batch', 'uneven.safetensors'], 1, 'shape'),
+                (['--batch', 'absent'], 1, 'absent'), (['--steps', '0'], 2, '--steps'),
+                (['--weights', backbone], 1, 'missing'), (['--projector', '16-9'], 1, 'inv_projector.3.weight is [8,16]'),
+                (['--out', 'no/folder/out'], 1, 'no/folder/out'), (['--lr', 'nan'], 2, '--lr')):
+            with self.subTest(flags=flags):
+                code, text = self.replay(*flags)
+                self.assertEqual((code, len(text.splitlines())), (status, 1), text)
+                self.assertIn(says, text)
+
+
+if __name__ == '__main__':
+    unittest.main()
