@@ -98,6 +98,15 @@ void progress_detail_take(struct progress *p, const char *key, json_t *value) {
   json_object_set_new(p->details, key, value);
 }
 
+void progress_abort(struct progress **progress) {
+  struct progress *p = *progress;
+  *progress = NULL;
+  if (!p) return;
+  if (p->terminal) fputs("\r\033[K", stderr);
+  json_decref(p->details);
+  free(p);
+}
+
 void progress_close(struct progress **progress) {
   struct progress *p = *progress;
   *progress = NULL;

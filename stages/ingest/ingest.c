@@ -214,12 +214,13 @@ static void report(const struct ingest *g) {
     snprintf(text + n, sizeof text - n, "%s%lld %s", i ? ", " : "", (long long)g->outcome.counts[i],
              g->plan.splits[i].name);
   }
+  if (g->plan.note[0]) log_info("%s", g->plan.note);
   log_info("%s: %s images of %zu classes%s", g->options->out, text, g->plan.n_classes,
            g->outcome.n_skipped ? "; some were skipped, see above" : "");
 }
 
 static void close_ingest(struct ingest *g) {
-  progress_close(&g->progress);
+  progress_abort(&g->progress);
   dataset_writer_abort(&g->writer);
   if (g->format) g->format->close(&g->source);
   for (size_t i = 0; i < g->outcome.n_skipped; i++) {

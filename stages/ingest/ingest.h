@@ -43,6 +43,7 @@ struct source_plan {
   size_t n_attributes;
   struct source_split splits[SOURCE_MAX_SPLITS];
   size_t n_splits;
+  char note[160]; /* something the user should know once all went well; "" if nothing */
 };
 
 /* One sample on its way in. A format fills in either `bytes` (an image file as it was found, malloc'ed) or

@@ -241,7 +241,8 @@ static enum status folder_open(void **source, const struct ingest_options *optio
     total += f->counts[i];
   }
   if (f->ignored)
-    log_info("%zu files are not images, neither by name nor by content, and were not looked at", f->ignored);
+    snprintf(plan->note, sizeof plan->note, "not taken: %zu files that are no images by name or content",
+             f->ignored);
   if (total == 0) {
     st = fail(E_FORMAT,
               "%s: no images there; expected CLASS/*.jpg, {train,test}/CLASS/*.jpg or *.jpg (or PNG)",
