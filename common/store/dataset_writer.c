@@ -28,8 +28,7 @@ struct dataset_writer {
   XXH3_state_t *hash;
 };
 
-/* --- The plan and the splits
- * ------------------------------------------------------------------------------------------ */
+/* --- The plan and the splits --- */
 
 static enum status pack_name(msgpack_packer *p, const char *what, const char *name) {
   size_t n = name ? strlen(name) : 0;
@@ -86,8 +85,7 @@ enum status dataset_writer_split(struct dataset_writer *w, const char *name) {
   return OK;
 }
 
-/* --- Opening, adding, committing
- * -------------------------------------------------------------------------------------- */
+/* --- Opening, adding, committing --- */
 
 enum status dataset_writer_open(struct dataset_writer **out, const char *path,
                                 const struct dataset_plan *plan, bool replace) {

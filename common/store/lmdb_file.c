@@ -133,8 +133,7 @@ static enum status create_temporary(struct lmdb_writer *w) {
       break;
     int fd = open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno == EEXIST) continue;
-    if (fd < 0)
-      return fail(E_IO, "cannot write %s: %s%s", w->path, strerror(errno), file_advice(errno));
+    if (fd < 0) return fail(E_IO, "cannot write %s: %s%s", w->path, strerror(errno), file_advice(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &info) == 0 && info.st_nlink > 0) {
       w->lock = fd;
       return OK;

@@ -92,8 +92,7 @@ enum status record_pack(const struct record *r, uint64_t id, msgpack_sbuffer *ou
   return OK;
 }
 
-/* --- Reading
- * ---------------------------------------------------------------------------------------------------- */
+/* --- Reading --- */
 
 static bool read_int32(struct unpack *u, int64_t low, int64_t high, int32_t *out) {
   int64_t value;

@@ -229,8 +229,7 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
   return json_string_value(json_object_get(json_object_get(file->header, "__metadata__"), key));
 }
 
-/* --- Writing
- * ---------------------------------------------------------------------------------------------------- */
+/* --- Writing --- */
 
 static int by_alignment(const void *a, const void *b) {
   const struct tensor_view *x = *(const struct tensor_view *const *)a,

@@ -6,8 +6,7 @@
 #include "base/version.h"
 #include "ingest.h"
 
-/* --- As JSON
- * ---------------------------------------------------------------------------------------------------- */
+/* --- As JSON --- */
 
 static json_t *strings(const char *const *items, size_t n) {
   json_t *list = json_array();
@@ -91,8 +90,7 @@ out:
   return st;
 }
 
-/* --- For people
- * ------------------------------------------------------------------------------------------------- */
+/* --- For people --- */
 
 struct info_options {
   const char *dataset;

@@ -42,8 +42,7 @@ struct ingest {
   struct slot *slots; /* [BLOCK] */
 };
 
-/* --- Reading and checking, on every thread
- * -------------------------------------------------------------------------- */
+/* --- Reading and checking, on every thread --- */
 
 static void count_pixels(const struct image *m, struct totals *t) {
   size_t n = (size_t)m->width * (size_t)m->height;
@@ -93,8 +92,7 @@ static void free_slot(struct slot *s) {
   s->sample.bytes = NULL;
 }
 
-/* --- Storing, in order
- * ---------------------------------------------------------------------------------------------- */
+/* --- Storing, in order --- */
 
 static enum status skip(struct ingest *g, const struct slot *s) {
   struct ingest_outcome *o = &g->outcome;
@@ -162,8 +160,7 @@ static void channel_statistics(const struct ingest *g, double mean[3], double st
   }
 }
 
-/* --- The whole
- * ------------------------------------------------------------------------------------------------------ */
+/* --- The whole --- */
 
 static enum status find_format(struct ingest *g) {
   const struct ingest_options *o = g->options;

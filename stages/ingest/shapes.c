@@ -16,8 +16,7 @@ struct point {
   double x, y;
 };
 
-/* --- Kinds: each in its own units, y up; `area` scales them to the same size
- * ------------------------------------------ */
+/* --- Kinds: each in its own units, y up; `area` scales them to the same size --- */
 
 static bool in_circle(struct point p) { return p.x * p.x + p.y * p.y < 1; }
 static bool in_square(struct point p) { return fabs(p.x) < 1 && fabs(p.y) < 1; }
@@ -97,8 +96,7 @@ static const struct kind {
 const char *const shape_kinds[SHAPE_KINDS] = {"circle", "square",   "triangle", "star", "cross",
                                               "ring",   "crescent", "heart",    "bar",  "arrow"};
 
-/* --- Small functions without libm
- * ---------------------------------------------------------------------------------------- */
+/* --- Small functions without libm --- */
 
 /* cos and sin of 2 pi t by their Taylor series on an eighth of a turn; error below 1e-12. */
 static struct point on_circle(double turn) {
@@ -139,9 +137,7 @@ static double luminance(struct colour k) {
   return 0.299 * x.c[0] + 0.587 * x.c[1] + 0.114 * x.c[2];
 }
 
-/* --- Scenes
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- Scenes --- */
 
 static double between(struct rng *r, double low, double high) { return low + (high - low) * rng_next_f64(r); }
 
@@ -191,9 +187,7 @@ void scene_attributes(const struct scene *s, float *a) {
   for (int i = 0; i < SHAPE_ATTRIBUTES; i++) a[i] = (float)values[i];
 }
 
-/* --- Drawing
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- Drawing --- */
 
 /* How much of the texture's second colour there is at p, in the shape's frame, one unit per size. */
 static double texture_at(const struct scene *s, struct point p) {

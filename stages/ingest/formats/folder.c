@@ -38,8 +38,7 @@ struct folder {
   size_t ignored; /* files that are no images by name and content */
 };
 
-/* --- Lists
- * ------------------------------------------------------------------------------------------------------ */
+/* --- Lists --- */
 
 static enum status names_add(struct names *l, const char *name) {
   if (l->count == l->room) {
@@ -85,8 +84,7 @@ static char *join(const char *folder, const char *name) {
   return path;
 }
 
-/* --- Looking around
- * --------------------------------------------------------------------------------------------- */
+/* --- Looking around --- */
 
 /* The sorted names in a folder: folders or files, whatever links point to; hidden ones left out. */
 static enum status list(const char *path, struct names *folders, struct names *files) {
@@ -195,8 +193,7 @@ out:
   return st;
 }
 
-/* --- The format
- * --------------------------------------------------------------------------------------------------- */
+/* --- The format --- */
 
 /* Known names of split folders, in the order in which the splits are stored. */
 static const char *const split_names[] = {"train", "unlabeled", "val", "valid", "validation", "test"};

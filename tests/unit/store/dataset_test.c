@@ -278,8 +278,7 @@ static void bad_samples_and_plans_are_refused(void **state) {
   assert_int_equal(files_here(), 0);
 }
 
-/* --- Damage
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Damage --- */
 
 /* Replaces `n` bytes behind the first occurrence of `mark` in a.lmdb. */
 static void patch(const char *mark, size_t skip, const char *with, size_t n) {
