@@ -154,7 +154,11 @@ def report_command(a):
 # --- Command line -----------------------------------------------------------------------------------------------------
 
 class Parser(argparse.ArgumentParser):
-    """One line per mistake."""
+    """Long flags only, and one line per mistake."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings, add_help=False, allow_abbrev=False)
+        self.add_argument('--help', action='help', help='print this and leave')
 
     def error(self, message):
         raise Failure(f'{self.prog}: {message}; --help lists what is valid', 2)
@@ -184,11 +188,11 @@ COMMANDS = {
 
 
 def parser():
-    top = Parser(prog='tandem', description='Runs pipeline files: docs/pipelines.md.', allow_abbrev=False)
+    top = Parser(prog='tandem', description='Runs pipeline files: docs/pipelines.md.')
     commands = top.add_subparsers(metavar='COMMAND', dest='command', required=True, parser_class=Parser)
     for name, (function, flags) in COMMANDS.items():
         about = function.__doc__.rstrip('.')
-        command = commands.add_parser(name, help=about, description=about + '.', allow_abbrev=False)
+        command = commands.add_parser(name, help=about, description=about + '.')
         for names, settings in flags:
             command.add_argument(*names, **settings)
         command.set_defaults(function=function)

@@ -148,6 +148,7 @@ def stop_all(children, patience_s, stop):
     seen = stop.count
     for child in children:
         child.signal(signal.SIGTERM)
+        child.signal(signal.SIGCONT)  # a stopped one would not hear it
     until = time.monotonic() + patience_s
     while any(c.running for c in children) and time.monotonic() < until and stop.count == seen:
         stop.sleep(0.1)

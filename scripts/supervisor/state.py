@@ -132,6 +132,7 @@ class RunFolder:
         left = [c for c in self.state['children'] if alive(c)]
         for child in left:
             _signal(child, signal.SIGTERM)
+            _signal(child, signal.SIGCONT)  # a stopped one would not hear it
         until = time.monotonic() + patience_s
         while any(map(alive, left)) and time.monotonic() < until:
             time.sleep(0.05)
