@@ -1,22 +1,42 @@
-"""Where the time goes, from the progress file of a consumer: decode, augment, or the consumer itself."""
+"""Where the time goes, from the progress file of a consumer: decode, augment, or the consumer itself.
+
+Everyone on the way reports how long it worked and how long it waited. Who works nearly all the time holds up the rest.
+"""
 
 
 class Load:
-    """`busy`: role to the share of time its workers worked; `rates`: images/s; `slowest`: the role that holds up the rest."""
+    """`busy`: role to the share of its time it worked; `rates`: role to images/s; `workers`: role to how many."""
 
-    def __init__(self, consumer, busy, rates, workers):
-        self.consumer, self.busy, self.rates, self.workers = consumer, busy, rates, workers
-        self.slowest = max(busy, key=busy.get)
+    def __init__(self):
+        self.busy, self.rates, self.workers = {}, {}, {}
+
+    @property
+    def slowest(self):
+        return max(self.busy, key=self.busy.get)
 
     def text(self):
         words = []
         for role, share in self.busy.items():
-            many = f" x{self.workers[role]}" if role in self.workers else ''
+            many = f' ×{self.workers[role]}' if self.workers.get(role, 1) > 1 else ''
             rate = f' {self.rates[role]:,.0f}/s' if role in self.rates else ''
-            words.append(f'{role}{many} {share:.0%} busy{rate}')
-        return ', '.join(words) + f'; bottleneck: {self.slowest}'
+            words.append(f'{role}{many}{rate} {share:.0%} busy')
+        return ' · '.join(words) + f' · bottleneck: {self.slowest}'
 
 
 def load_of(progress):
-    """The Load that a progress file tells of; None if it tells nothing of workers."""
-    return None
+    """The Load that a progress file tells of; None if it tells of no worker."""
+    load = Load()
+    for role in ('decode', 'augment'):
+        members = [w for w in progress.get('workers') or [] if w.get('role') == role]
+        busy, wait = (sum(w.get(key, 0) for w in members) for key in ('busy_s', 'wait_s'))
+        if busy + wait > 0:
+            load.busy[role] = busy / (busy + wait)
+            load.workers[role] = len(members)
+            load.rates[role] = sum(w.get('images', 0) / (w['busy_s'] + w['wait_s']) for w in members
+                                   if w.get('busy_s', 0) + w.get('wait_s', 0) > 0)
+    if not load.busy:
+        return None
+    work, wait = progress.get('compute_s'), progress.get('wait_s')
+    if isinstance(work, (int, float)) and isinstance(wait, (int, float)) and work + wait > 0:
+        load.busy[progress.get('what', 'consumer')] = work / (work + wait)
+    return load
