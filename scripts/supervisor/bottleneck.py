@@ -36,7 +36,7 @@ def load_of(progress):
                                    if w.get('busy_s', 0) + w.get('wait_s', 0) > 0)
     if not load.busy:
         return None
-    work, wait = progress.get('compute_s'), progress.get('wait_s')
-    if isinstance(work, (int, float)) and isinstance(wait, (int, float)) and work + wait > 0:
-        load.busy[progress.get('what', 'consumer')] = work / (work + wait)
+    waiting = progress.get('wait_fraction')
+    if isinstance(waiting, (int, float)):
+        load.busy[progress.get('what', 'consumer')] = 1 - waiting
     return load

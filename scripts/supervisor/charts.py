@@ -36,7 +36,7 @@ def lines(series, x_label, y_label, label):
     points = [p for _, line in series for p in line if math.isfinite(p[1])]
     if not points:
         return ''
-    x0, x1 = min(p[0] for p in points), max(p[0] for p in points)
+    x0, x1 = min(0, *(p[0] for p in points)), max(p[0] for p in points)
     y0, y1 = min(p[1] for p in points), max(p[1] for p in points)
     if y1 - y0 < 1e-9 * max(1.0, abs(y1)):
         y0, y1 = y0 - 0.5, y1 + 0.5
@@ -65,7 +65,7 @@ def lines(series, x_label, y_label, label):
 
 def bars(rows, label, unit='%'):
     """rows: [(name, css class, mean, sd or None, note)], horizontal, from 0. Values above the bars' ends."""
-    height = 52 * len(rows) + 10
+    height = 52 * len(rows) - 6
     top = max(mean + (sd or 0) for _, _, mean, sd, _ in rows) * 1.02 or 1
     room = WIDTH - 110
     out = [_open(height, label)]

@@ -129,23 +129,32 @@ def _stages(run):
     rows = []
     for name, record in run.records().items():
         progress = record.get('progress') or {}
-        load = load_of(progress)
         rate = f"{count(float(progress['rate']))} {progress.get('unit', '')}/s" if progress.get('rate') else ''
-        feed = record.get('feed')
-        workers = f"{feed.get('decode', 1)} decode, {feed.get('augment', 1)} augment" if feed else ''
         state = _e(record['state']) if record['state'] == 'done' else f'<span class="bad">{_e(record["state"])}</span>'
         restarts = record.get('restarts', 0) + record.get('worker_restarts', 0)
-        notes = _e(load.text()) if load else ''
-        notes += f' {restarts} restarts' if restarts else ''
-        notes += f' <span class="bad">{_e(record["error"])}</span>' if record.get('error') else ''
+        notes = [f'{restarts} restarts'] if restarts else []
+        notes += [f'<span class="bad">{_e(record["error"])}</span>'] if record.get('error') else []
         rows.append(f'<tr><td>{_e(name)}</td><td>{_e(record["kind"])}</td><td>{state}</td>'
                     f'<td class="number">{duration(record["seconds"])}</td><td class="number">{_e(rate)}</td>'
-                    f'<td>{workers}</td><td class="wrap">{notes}</td></tr>')
+                    f'{_busy(record, progress)}<td class="wrap">{" ".join(notes)}</td></tr>')
     if not rows:
         return '<p>No stage has run yet.</p>'
     return '<h2>Stages</h2><div class="card scroll"><table><thead><tr><th>stage</th><th>kind</th><th>state</th>' \
-           '<th class="number">time</th><th class="number">rate</th><th>workers</th><th>where the time went</th></tr></thead>' \
-           f'<tbody>{"".join(rows)}</tbody></table></div>'
+           '<th class="number">time</th><th class="number">rate</th><th class="number">decode</th><th class="number">augment</th>' \
+           f'<th class="number">itself</th><th></th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>' \
+           '<p class="soft">The last columns: number of workers, and how much of their time they worked instead of waiting. ' \
+           'Bold: the bottleneck.</p>'
+
+
+def _busy(record, progress):
+    """Three cells: how busy decode, augment and the stage itself were."""
+    load, feed = load_of(progress), record.get('feed') or {}
+    cells = []
+    for role in ('decode', 'augment', progress.get('what')):
+        many = f'{feed.get(role, 1)} × ' if feed and role in ('decode', 'augment') else ''
+        share = f'{load.busy[role]:.0%}' if load and role in load.busy else ''
+        cells.append(f'<td class="number{" slowest" if load and role == load.slowest else ""}">{many if share else ""}{share}</td>')
+    return ''.join(cells)
 
 
 def _settings(run):

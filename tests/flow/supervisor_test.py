@@ -160,7 +160,8 @@ class Files(Case):
         self.mistake('augment: 1}', 'augment: 1.5}', "'augment' must be a whole number, not '1.5'")
 
     def test_a_value_that_is_not_a_choice(self):
-        self.mistake('format: shapes', 'format: shape', "format: 'shape' is not one of ", "did you mean 'shapes'?")
+        self.mistake('with: {method', 'with: {schedule: cosin, method', "schedule: 'cosin' is not one of cosine, constant",
+                     "did you mean 'cosine'?")
 
     def test_a_missing_need(self):
         self.mistake('needs: [pretrain]', 'needs: [pretrian]', "needs 'pretrian', which is not in this file; did you mean 'pretrain'?")
