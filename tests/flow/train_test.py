@@ -14,7 +14,7 @@ import unittest
 BIN = os.environ['TANDEM_BIN']
 WAIT_S = 120
 NETWORK = ('--arch resnet10 --width 4 --stem cifar --projector 16-8 --trans-backbone 16-8 --trans-projector 8-8 '
-           '--device ref --threads 1').split()
+           '--device cpu --threads 2').split()
 EPOCHS, STEPS_PER_EPOCH = 6, 8
 TRAINING = [*NETWORK, '--policy', 'cifar', '--size', '16', '--batch', '16', '--shard', '8',
             '--epochs', str(EPOCHS), '--seed', '3']

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-WIDTH, PAIRS, SIDE, TAU, LAMBDA, STEPS = 3, 3, 16, 0.2, (1.0, 1.0, 0.2), 2
-LR, MOMENTUM, DECAY = 0.03, 0.9, 5e-4
+WIDTH, PAIRS, SIDE, TAU, LAMBDA, STEPS = 3, 4, 16, 0.2, (1.0, 1.0, 0.2), 2
+LR, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
 
 
 class Block(nn.Module):
