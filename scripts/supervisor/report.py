@@ -3,6 +3,7 @@ import base64
 import html
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -157,12 +158,17 @@ def _busy(record, progress):
     return ''.join(cells)
 
 
+def _compact(value):
+    """JSON for reading: lists of plain values on one line."""
+    return re.sub(r'\[[^\[\]{}]*\]', lambda m: ' '.join(m[0].split()), json.dumps(value, indent=2))
+
+
 def _settings(run):
     parts = []
     for name, record in run.records().items():
         own = [f'{key}: {text_of(value) if not isinstance(value, list) else ", ".join(map(text_of, value))}'
                for key, value in sorted(record['values'].items())]
         result = results.result_of(run, name)
-        lines = '\n'.join(own) + '\n\nresult.json\n' + json.dumps(result, indent=1) if result else '\n'.join(own)
+        lines = '\n'.join(own) + '\n\nresult.json\n' + _compact(result) if result else '\n'.join(own)
         parts.append(f'<details><summary>{_e(name)}</summary><pre>{_e(lines)}</pre></details>')
     return f'<h2>Settings and results</h2><div class="card">{"".join(parts)}</div>' if parts else ''

@@ -30,6 +30,7 @@ class StageRun:
         self.folder = run.stage_folder(stage.name)
         self.progress_file = os.path.join(self.folder, 'progress.json')
         self.restarts = 0
+        self._phases = {}  # a stage may report several kinds of work, one after another
         self._sockets = None
 
     def execute(self, resume):
@@ -47,8 +48,17 @@ class StageRun:
             self._watch(consumer, workers)
         finally:
             self._end(consumer, workers)
-        return {'progress': read_json(self.progress_file, {}), 'restarts': self.restarts,
+        self._look()
+        fed = [p for p in self._phases.values() if p.get('workers')]
+        last = fed or list(self._phases.values())
+        return {'progress': last[-1] if last else {}, 'restarts': self.restarts,
                 'worker_restarts': sum(w.restarts for w in workers)}
+
+    def _look(self):
+        progress = read_json(self.progress_file)
+        if progress:
+            self._phases[progress.get('what')] = progress
+        return progress
 
     # --- Starting ---
 
@@ -110,7 +120,7 @@ class StageRun:
                 self._revive(consumer, status)
             for worker in workers:
                 worker.tend(self.view.event)
-            self.view.progress(self.stage.name, read_json(self.progress_file))
+            self.view.progress(self.stage.name, self._look())
             self.stop.sleep(_TICK_S)
 
     def _revive(self, consumer, status):

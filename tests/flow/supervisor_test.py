@@ -266,7 +266,7 @@ class Incremental(Case):
         self.tandem('report', '--run', self.run_folder)
         page = read(self.run_folder, 'report.html').decode()
         for words in ('Linear accuracy', 'class="total"', 'data:image/png;base64,', 'pretrain', 'images/s'):
-            self.assertIn(words, page)
+            self.assertTrue(words in page, f'the report lacks {words}')
         self.assertEqual(re.findall(r'(?:src|href)="(?!data:)[^"]*"', page), [], 'the report must need no other file')
 
     def test_sources_count_by_content(self):
@@ -304,7 +304,7 @@ class Incremental(Case):
 class Faults(Case):
     """Kills and stops. `long` trains for a few seconds, with a checkpoint after every epoch of four steps."""
 
-    long = ['--set', 'pretrain.epochs=40']
+    long = ['--set', 'pretrain.epochs=20']
 
     def undisturbed(self):
         """(weights, ledger) of a run that nothing happened to; computed once."""
