@@ -58,7 +58,7 @@ STAGES   := $(notdir $(patsubst %/main.c,%,$(wildcard stages/*/main.c)))
 ARCHIVES := $(sort $(foreach f,$(wildcard stages/*/*.c),$(word 2,$(subst /, ,$(f)))))
 stage_src = $(wildcard stages/$(1)/*.c stages/$(1)/*/*.c)
 UNIT     := $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c tests/oracle/*_test.c tests/oracle/*/*_test.c tests/parity/*_test.c)
-BENCH    := $(wildcard tests/bench/*.c)
+BENCH    := $(wildcard tests/bench/*.c tests/bench/*/*.c)
 FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
 
 # --- Registries: FOLDER files become `const struct TYPE *const TYPE_registry[]`, each file defining TYPE_<file name> --
@@ -138,9 +138,9 @@ FORCE:
 
 # --- Tests ------------------------------------------------------------------------------------------------------------
 
-# tests/unit/stages/NAME/x_test.c and tests/oracle/NAME/x_test.c link the stage's archive as well.
+# tests/unit/stages/NAME/x_test.c, tests/oracle/NAME/x_test.c and tests/bench/NAME/x.c link the stage's archive as well.
 test_words = $(subst /, ,$(1))
-test_stage = $(patsubst %,$(BUILD)/stages/%.a,$(filter $(ARCHIVES),$(word $(if $(filter oracle,$(word 2,$(test_words))),3,4),$(test_words))))
+test_stage = $(patsubst %,$(BUILD)/stages/%.a,$(filter $(ARCHIVES),$(word $(if $(filter oracle bench,$(word 2,$(test_words))),3,4),$(test_words))))
 define test_rules
 $(BUILD)/$(1:%.c=%): $(BUILD)/$(1:%.c=%.o) $(call test_stage,$(1)) $(LIB)
 	@mkdir -p $$(@D)

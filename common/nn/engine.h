@@ -64,11 +64,19 @@ struct node {
   void **merge;     /* in_grad[i] is a temporary that the engine adds to in[i]->grad afterwards */
 };
 
+/* Told of every kernel call, for profiles; forward, backward, or the merging of gradients behind a backward.
+ */
+enum node_phase { NODE_FORWARD, NODE_BACKWARD, NODE_MERGE };
+typedef void node_observer(void *context, const struct node *node, enum node_phase phase,
+                           int64_t nanoseconds);
+
 /* What one step runs under. */
 struct run {
   void *device; /* the backend's context */
   enum graph_mode mode;
   double bn_momentum;
+  node_observer *observer; /* NULL: none */
+  void *observer_context;
 };
 
 struct kernel {
@@ -133,7 +141,7 @@ void shape_text(struct shape s, char text[64]);
 /* Makes an input, parameter or buffer that nobody has laid out yet take this layout; true if t has it now. */
 bool tensor_lay_out(struct tensor *t, struct layout layout);
 
-/* --- For optimisers and tests
+/* --- For optimisers, tests and profiles
  * ------------------------------------------------------------------------------------ */
 
 /* graph_plan for a root of any shape: instead of 1, the caller writes graph_gradient(root) before
@@ -148,6 +156,7 @@ struct param_block {
   size_t bytes;
 };
 struct param_block graph_param_block(const struct graph *g);
+void graph_observe(struct graph *g, node_observer *observer, void *context);
 const struct tensor *graph_tensor_of(const struct graph *g, struct value v); /* NULL: no such value */
 
 #endif

@@ -1,4 +1,5 @@
 /* Running: transfers, forward, backward. */
+#include "base/clock.h"
 #include "nn/graph_internal.h"
 
 /* The tensor behind v and the address of its data, or of its gradient for a negative id. */
@@ -54,11 +55,24 @@ enum status graph_write_pixels(struct graph *g, struct value v, const uint8_t *p
   return fail(E_SHAPE, "%s is %s, not images [N,3,H,W]", t->name, text);
 }
 
+void graph_observe(struct graph *g, node_observer *observer, void *context) {
+  g->run.observer = observer;
+  g->run.observer_context = context;
+}
+
+static int64_t now(const struct graph *g) { return g->run.observer ? clock_ns() : 0; }
+
+static void observe(const struct graph *g, const struct node *n, enum node_phase phase, int64_t since) {
+  if (g->run.observer) g->run.observer(g->run.observer_context, n, phase, clock_ns() - since);
+}
+
 enum status graph_forward(struct graph *g) {
   enum status st = g->planned ? OK : fail(E_ARG, "graph_forward before graph_plan");
   if (st == OK) g->backend->enter(g->run.device);
   for (int32_t i = 0; i < g->n_nodes && st == OK; i++) {
+    int64_t start = now(g);
     st = g->nodes[i]->kernel->forward(g->nodes[i], &g->run);
+    observe(g, g->nodes[i], NODE_FORWARD, start);
     if (st != OK) fail_within(st, "%s forward", g->nodes[i]->op->name);
   }
   return st;
@@ -80,8 +94,12 @@ enum status graph_backward(struct graph *g) {
   for (int32_t i = g->n_nodes - 1; i >= 0 && st == OK; i--) {
     struct node *n = g->nodes[i];
     if (!n->out->wants_grad) continue;
+    int64_t start = now(g);
     st = n->kernel->backward(n, &g->run);
+    observe(g, n, NODE_BACKWARD, start);
+    start = now(g);
     if (st == OK) st = merge_gradients(g, n);
+    observe(g, n, NODE_MERGE, start);
     if (st != OK) fail_within(st, "%s backward", n->op->name);
   }
   return st;

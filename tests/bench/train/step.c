@@ -1,0 +1,152 @@
+/* step: times training steps (forward, backward, SGD) on random images, and says where the time goes. One
+ * JSON line: median and minimum seconds per step, images per second (an image has two views), milliseconds
+ * per op and phase. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cli.h"
+#include "base/clock.h"
+#include "base/rng.h"
+#include "nn/engine.h"
+#include "train/options.h"
+#include "train/step.h"
+
+struct options {
+  struct model_options model;
+  struct method_options method;
+  struct optimiser_options optimiser;
+  struct device_options device;
+  int64_t size, batch, warmup, steps;
+  bool profile;
+};
+
+static const struct opt opts[] = {
+    {.name = "model", .type = OPT_TABLE, .offset = offsetof(struct options, model), .sub = model_opts},
+    {.name = "method", .type = OPT_TABLE, .offset = offsetof(struct options, method), .sub = method_opts},
+    {.name = "optimiser",
+     .type = OPT_TABLE,
+     .offset = offsetof(struct options, optimiser),
+     .sub = optimiser_opts},
+    {.name = "device", .type = OPT_TABLE, .offset = offsetof(struct options, device), .sub = device_opts},
+    {"size", OPT_INT, offsetof(struct options, size), "96", "pixels of a view's side"},
+    {"batch", OPT_INT, offsetof(struct options, batch), "64", "images per step, two views each"},
+    {"warmup", OPT_INT, offsetof(struct options, warmup), "2", "steps that are not timed"},
+    {"steps", OPT_INT, offsetof(struct options, steps), "10", "steps that are timed"},
+    {"profile", OPT_BOOL, offsetof(struct options, profile), NULL,
+     "print the time of every op of a step on stderr"},
+    {0}};
+
+/* Time per op and phase over the timed steps. */
+struct profile {
+  json_t *sums; /* "conv2d backward" -> nanoseconds */
+  bool each;
+};
+
+static const char *const phase_names[] = {"forward", "backward", "merge"};
+
+static void add_time(json_t *sums, const char *key, int64_t ns) {
+  json_object_set_new(sums, key, json_integer(json_integer_value(json_object_get(sums, key)) + ns));
+}
+
+static void observe(void *context, const struct node *node, enum node_phase phase, int64_t ns) {
+  struct profile *p = context;
+  char key[64], in[64], out[64];
+  if (phase == NODE_MERGE && ns < 2000) return; /* nothing to merge */
+  snprintf(key, sizeof key, "%s %s", node->op->name, phase_names[phase]);
+  add_time(p->sums, key, ns);
+  if (!p->each) return;
+  shape_text(node->in[0]->shape, in);
+  shape_text(node->out->shape, out);
+  fprintf(stderr, "%9.3f ms  %-24s %s -> %s (%d inputs, blocks of %d)\n", (double)ns * 1e-6, key, in, out,
+          node->n_in, (int)node->out->layout.block);
+}
+
+static int ascending(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static enum status fill_views(struct step *s) {
+  int64_t count = shape_count(graph_shape(s->graph, s->views));
+  float *x = malloc((size_t)count * sizeof *x);
+  if (!x) return fail(E_MEMORY, "out of memory");
+  for (int64_t i = 0; i < count; i++) x[i] = 4 * rng_unit_f32(philox(1, (uint32_t)i, 0, 0, 0).word[0]) - 2;
+  enum status st = graph_write_f32(s->graph, s->views, x, count);
+  free(x);
+  return st;
+}
+
+static void print_result(const struct options *o, const struct step *s, double *seconds,
+                         const struct profile *p) {
+  const char *key;
+  json_t *value, *ops = json_object();
+  json_object_foreach(p->sums, key, value) {
+    json_object_set_new(ops, key, json_real((double)json_integer_value(value) * 1e-6 / (double)o->steps));
+  }
+  qsort(seconds, (size_t)o->steps, sizeof *seconds, ascending);
+  double median = seconds[o->steps / 2];
+  json_t *line = json_pack(
+      "{s:s,s:s,s:s,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:o}", "method", o->method.method, "arch", o->model.arch,
+      "device", o->device.device, "threads", (json_int_t)o->device.threads, "batch", (json_int_t)o->batch,
+      "size", (json_int_t)o->size, "median_s", median, "min_s", seconds[0], "images_per_s",
+      (double)o->batch / median, "arena_mib", (double)graph_arena_bytes(s->graph) / 0x1p20, "params_mib",
+      (double)graph_param_bytes(s->graph) / 0x1p20, "ms_per_op", ops);
+  json_dumpf(line, stdout, JSON_REAL_PRECISION(5));
+  printf("\n");
+  json_decref(line);
+}
+
+static enum status time_steps(const struct options *o, struct step *s, struct sgd *sgd, struct profile *p) {
+  enum status st = OK;
+  double *seconds = calloc((size_t)o->steps, sizeof *seconds);
+  if (!seconds) return fail(E_MEMORY, "out of memory");
+  for (int64_t i = -o->warmup; i < o->steps; i++) {
+    struct losses losses;
+    int64_t start = clock_ns();
+    if (i >= 0) graph_observe(s->graph, observe, p);
+    p->each = o->profile && i == o->steps - 1;
+    TRY(step_forward(s, &losses));
+    int64_t before_sgd = 0;
+    TRY(graph_backward(s->graph));
+    before_sgd = clock_ns();
+    TRY(sgd_step(sgd, o->optimiser.lr));
+    if (i < 0) continue;
+    add_time(p->sums, "sgd", clock_ns() - before_sgd);
+    seconds[i] = (double)(clock_ns() - start) * 1e-9;
+  }
+  print_result(o, s, seconds, p);
+out:
+  free(seconds);
+  return st;
+}
+
+static enum status run(void *state) {
+  struct options *o = state;
+  struct step *s = NULL;
+  struct sgd *sgd = NULL;
+  struct profile p = {json_object(), false};
+  enum status st = OK;
+  if (o->steps < 1 || o->warmup < 0) return fail(E_ARG, "--steps must be at least 1, --warmup at least 0");
+  TRY(device_options_resolve(&o->device));
+  TRY(model_resolve(&o->model, NULL));
+  TRY(step_open(&s, &(struct step_config){&o->model, &o->method, o->batch, o->size, o->size, o->device.device,
+                                          (int)o->device.threads}));
+  TRY(graph_init(s->graph, 1));
+  TRY(sgd_open(&sgd, s->graph, (struct sgd_config){o->optimiser.momentum, o->optimiser.weight_decay}));
+  TRY(fill_views(s));
+  TRY(time_steps(o, s, sgd, &p));
+out:
+  sgd_close(&sgd);
+  if (s) step_close(&s);
+  json_decref(p.sums);
+  return st;
+}
+
+static const struct command commands[] = {
+    {NULL, "time training steps", sizeof(struct options), opts, NULL, run}, {0}};
+static const struct program program = {"step", "Times training steps on random images.", commands};
+
+int main(int argc, char **argv) { return cli_main(&program, argc, argv); }
