@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { GREET_MS = 250, REFUSED_MS = 2000 };
+enum { GREET_AGAIN_MS = 1000, REFUSED_MS = 2000 };
 
 static enum status dial(struct link *link) {
   socket_close(&link->socket);
@@ -17,6 +17,7 @@ static enum status dial(struct link *link) {
 static void start_over(struct link *link, enum link_state state, int64_t at_ms) {
   link->state = state;
   link->hello_at_ms = at_ms;
+  link->greeted = false;
   link->granted = link->received = 0;
 }
 
@@ -114,9 +115,14 @@ bool link_tick(struct link *link, int64_t now_ms, const struct counters *count) 
     return false;
   }
   if (now_ms < link->hello_at_ms) return false;
-  link->hello_at_ms = now_ms + (link->state == LINK_REFUSED ? REFUSED_MS : GREET_MS);
-  packet_send(link->socket, NULL, link->hello, NULL, 0); /* E_AGAIN while nobody listens there */
+  if (link->state == LINK_REFUSED) start_over(link, LINK_HELLO, now_ms);
+  link->greeted = packet_send(link->socket, NULL, link->hello, NULL, 0) == OK; /* not while nobody listens */
+  if (link->greeted) link->hello_at_ms = now_ms + GREET_AGAIN_MS;
   return false;
+}
+
+short link_events(const struct link *link) {
+  return link->state == LINK_HELLO && !link->greeted ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN;
 }
 
 void link_want(struct link *link, uint64_t room) {

@@ -18,6 +18,7 @@ struct link {
   const struct message *hello; /* borrowed: what to greet with */
   struct drops *drops;         /* borrowed */
   enum link_state state;
+  bool greeted; /* HELLO: the greeting has left */
   int64_t heard_ms, hello_at_ms, beat_at_ms, beat_ms, silence_ms;
   uint64_t granted, received; /* shards, in this session */
   char run[RUN_NAME_MAX + 1], refusal[256];
@@ -32,6 +33,9 @@ void link_close(struct link *link, const char *reason); /* says bye */
  * HELLO), and the work of the hop. Refusals, heartbeats and whatever comes out of session are dealt with
  * here. E_IO, E_MEMORY. */
 enum status link_receive(struct link *link, struct packet **out);
+
+/* What to poll the socket for: also for the connection, while there is a greeting to send. */
+short link_events(const struct link *link);
 
 /* Greets, beats, notices silence (true: the session was lost just now). */
 bool link_tick(struct link *link, int64_t now_ms, const struct counters *count);

@@ -3,11 +3,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void close_frames(struct work *w, int first) {
+  for (int i = first; i < PACKET_FRAMES; i++) {
+    if (w->has_frame[i]) zmq_msg_close(&w->frames[i]);
+    w->has_frame[i] = false;
+  }
+}
+
+static void free_arrays(struct work *w) {
+  while (w->n_arrays) free(w->arrays[--w->n_arrays]);
+}
+
+void work_strip(struct work *w, uint64_t source) {
+  close_frames(w, FRAME_PIXELS);
+  free_arrays(w);
+  w->output = (struct message){0};
+  w->source = source;
+}
+
 void work_free(struct work *w) {
   if (!w) return;
-  for (int i = 0; i < PACKET_FRAMES; i++)
-    if (w->has_frame[i]) zmq_msg_close(&w->frames[i]);
-  for (int i = 0; i < w->n_arrays; i++) free(w->arrays[i]);
+  close_frames(w, 0);
+  free_arrays(w);
   ticket_free(&w->ticket);
   packet_free(&w->packet);
   free(w);
@@ -27,6 +44,28 @@ struct work *work_pop(struct work_queue *q) {
   q->head = w->next;
   q->n--;
   return w;
+}
+
+/* Unlinks the first item of a holder, of the step and shard of a ticket unless NULL. */
+static struct work *unlink_first(struct work_queue *q, uint64_t source, const struct ticket *of) {
+  for (struct work **at = &q->head; q->n && *at; at = &(*at)->next) {
+    struct work *w = *at;
+    if (w->source != source || (of && (w->ticket.step != of->step || w->ticket.shard != of->shard))) continue;
+    *at = w->next;
+    if (!w->next) q->tail = at;
+    q->n--;
+    return w;
+  }
+  return NULL;
+}
+
+struct work *work_take(struct work_queue *q, uint64_t source) {
+  return unlink_first(q, source, NULL);
+}
+
+void work_drop(struct work_queue *q, uint64_t source, uint64_t step, uint64_t shard) {
+  struct ticket of = {.step = step, .shard = shard};
+  for (struct work *w; (w = unlink_first(q, source, &of));) work_free(w);
 }
 
 void work_queue_clear(struct work_queue *q) {

@@ -21,4 +21,13 @@ bool work_queue_holds(const struct work_queue *queue, zmq_msg_t *body);
 struct work *work_open(struct worker *worker, struct drops *drops, struct packet **packet, uint64_t source);
 void work_free(struct work *work); /* accepts NULL */
 
+/* Back to its ticket: the result's memory is freed. `source` becomes the holder's session. */
+void work_strip(struct work *work, uint64_t source);
+
+/* The first item of a holder, taken out of the queue; NULL: none. */
+struct work *work_take(struct work_queue *queue, uint64_t source);
+
+/* Frees a holder's items of this step and shard. */
+void work_drop(struct work_queue *queue, uint64_t source, uint64_t step, uint64_t shard);
+
 #endif

@@ -49,6 +49,8 @@ struct worker {
   int n_decoders;
   uint64_t opened, incarnation;
   struct work_queue inputs, results;
+  struct work_queue
+      lent; /* serving: tickets of shards that augment workers hold, to be made again if one leaves */
   bool working;
   int unacked;
   int64_t sent_at_ms, alive_at_ms, began_ns, busy_ns;
@@ -106,6 +108,7 @@ static void follow_decoders(struct worker *w, const struct texts *list) {
 static void forget(struct worker *w) {
   work_queue_clear(&w->inputs);
   work_queue_clear(&w->results);
+  work_queue_clear(&w->lent);
   w->unacked = 0;
 }
 
@@ -184,7 +187,9 @@ static void deliver(struct worker *w) {
     if (st == E_NOT_FOUND) continue;
     if (st == E_AGAIN) return;
     if (st != OK) log_warn("%s", fail_message());
-    work_free(work_pop(&w->results));
+    work_pop(&w->results);
+    work_strip(work, s->number);
+    work_push(&w->lent, work);
   }
 }
 
@@ -302,10 +307,11 @@ static enum status work_one(struct worker *w) {
 static enum status wait_for_messages(struct worker *w, int64_t timeout_ms) {
   zmq_pollitem_t items[2 + DECODERS_MAX];
   int n = 0;
-  items[n++] = (zmq_pollitem_t){.socket = w->consumer.socket, .events = ZMQ_POLLIN};
+  items[n++] = (zmq_pollitem_t){.socket = w->consumer.socket, .events = link_events(&w->consumer)};
   if (w->stage->serves) items[n++] = (zmq_pollitem_t){.socket = w->server.socket, .events = ZMQ_POLLIN};
   for (int i = 0; i < w->n_decoders; i++)
-    items[n++] = (zmq_pollitem_t){.socket = w->decoders[i]->link.socket, .events = ZMQ_POLLIN};
+    items[n++] =
+        (zmq_pollitem_t){.socket = w->decoders[i]->link.socket, .events = link_events(&w->decoders[i]->link)};
   if (zmq_poll(items, n, timeout_ms) >= 0 || errno == EINTR) return OK;
   return fail(E_IO, "cannot wait for messages: %s", zmq_strerror(errno));
 }
@@ -315,7 +321,8 @@ static enum status loop(struct worker *w) {
   while (st == OK && !stop_requested()) {
     st = pump(w);
     if (st != OK) break;
-    bool ready = w->inputs.n && (w->stage->serves || w->unacked < AUGMENT_UNACKED);
+    bool ready =
+        w->inputs.n && (w->stage->serves ? w->results.n < DECODE_AHEAD : w->unacked < AUGMENT_UNACKED);
     if (ready)
       st = work_one(w);
     else
@@ -341,11 +348,19 @@ static void welcome(void *owner, struct message *m) {
   m->incarnation = w->incarnation;
 }
 
-static void nothing(void *owner, struct session *session) { (void)owner, (void)session; }
+static void joined(void *owner, struct session *session) { (void)owner, (void)session; }
+
+/* An augment worker left, was killed or fell silent: make again what it held. */
+static void left(void *owner, struct session *session) {
+  struct worker *w = owner;
+  for (struct work *work; (work = work_take(&w->lent, session->number));) work_push(&w->inputs, work);
+}
 
 static void on_served(void *owner, struct session *session, struct packet **packet) {
   struct worker *w = owner;
-  (void)session;
+  const struct message *m = &(*packet)->head;
+  if (m->kind == MESSAGE_ACK && m->incarnation == w->consumer.incarnation)
+    work_drop(&w->lent, session->number, m->step, m->shard);
   if ((*packet)->head.kind != MESSAGE_ACK)
     drop_note(&w->server.drops, DROP_UNEXPECTED, message_kind_name((*packet)->head.kind));
 }
@@ -369,7 +384,7 @@ static enum status open_server(struct worker *w) {
     return st;
   }
   server_open(&w->server, socket, "decode socket",
-              (struct server_hooks){w, admit, welcome, nothing, nothing, on_served});
+              (struct server_hooks){w, admit, welcome, joined, left, on_served});
   return OK;
 }
 

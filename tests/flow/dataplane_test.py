@@ -1,0 +1,317 @@
+"""The data plane under changing workers, kills, stops and garbage. The oracle is the ledger: it must be the one of an
+undisturbed run with one decode and one augment worker (docs/messages.md)."""
+import os
+import random
+import signal
+import socket
+import tempfile
+import time
+import unittest
+
+import msgpack
+import zmq
+
+from harness import SLOW, FlowTest, shapes
+
+STEPS = 40
+
+
+def setUpModule():
+    global folder, DATA
+    folder = tempfile.TemporaryDirectory(prefix='tandem-data-')
+    DATA = shapes(f'{folder.name}/shapes.lmdb')
+
+
+def tearDownModule():
+    folder.cleanup()
+
+
+class DataPlane(FlowTest):
+    def run_with(self, decode=1, augment=1, **options):
+        """Consumer and workers from start to end; returns the closing line."""
+        consumer = self.count(DATA, **{'ledger': 'ledger', 'steps': STEPS, **options})
+        for _ in range(decode):
+            self.decode(DATA)
+        for _ in range(augment):
+            self.augment()
+        return self.finish(consumer)
+
+    expected = None
+
+    def reference(self):
+        """The ledger of one decode and one augment worker, made once."""
+        if not DataPlane.expected:
+            workers = [self.decode(DATA, connect=self.listen('reference')), self.augment(self.listen('reference'))]
+            self.finish(self.count(DATA, ledger='reference', steps=STEPS, listen=self.listen('reference')))
+            DataPlane.expected = self.ledger('reference')
+            self.assertEqual(len(DataPlane.expected), STEPS)
+            for w in workers:
+                self.assertEqual(w.stop(), 0, w.log())
+        return DataPlane.expected
+
+    def check(self, name='ledger'):
+        self.assertEqual(self.ledger(name), self.reference())
+
+    # --- Any number, any order ---
+
+    def test_ledger_does_not_depend_on_the_number_of_workers(self):
+        self.run_with(decode=3, augment=3)
+        self.check()
+
+    def test_ledger_depends_on_seed_policy_and_data(self):
+        for name, options in {'seed': {'seed': 8}, 'policy': {'policy': 'stl10'}, 'batch': {'batch': 32}}.items():
+            with self.subTest(name):
+                consumer = self.count(DATA, steps=3, ledger=name, listen=self.listen(name), **options)
+                self.decode(DATA, connect=self.listen(name))
+                self.augment(self.listen(name))
+                self.finish(consumer)
+                self.assertNotEqual(self.ledger(name)[0], self.reference()[0])
+
+    def test_ledger_does_not_depend_on_the_window(self):
+        self.run_with(window=1)
+        self.check()
+
+    def test_workers_may_come_before_the_consumer(self):
+        workers = [self.augment(), self.decode(DATA)]
+        time.sleep(0.5)
+        began = time.monotonic()
+        consumer = self.count(DATA, steps=STEPS, ledger='ledger')
+        self.until(lambda: self.ledger_lines('ledger'), 'first step', 5)
+        self.assertLess(time.monotonic() - began, 5 * SLOW)
+        self.finish(consumer)
+        self.check()
+        for w in workers:
+            self.assertTrue(w.running(), w.log())
+            self.assertEqual(w.stop(), 0, w.log())
+
+    def test_workers_may_come_after_the_consumer(self):
+        consumer = self.count(DATA, steps=STEPS, ledger='ledger')
+        time.sleep(0.3)
+        self.decode(DATA)
+        time.sleep(0.3)
+        self.augment()
+        self.until(lambda: self.ledger_lines('ledger'), 'first step', 5)
+        self.finish(consumer)
+        self.check()
+
+    def test_tcp_carries_the_same_batches(self):
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            endpoint = f'tcp://127.0.0.1:{s.getsockname()[1]}'
+        consumer = self.count(DATA, steps=STEPS, ledger='ledger', listen=endpoint)
+        self.decode(DATA, connect=endpoint)
+        self.augment(endpoint)
+        self.finish(consumer)
+        self.check()
+
+    def test_in_order_pass_ends_with_a_ragged_batch(self):
+        consumer = self.count(DATA, '--no-shuffle', ledger='ledger', batch=64, splits='test', policy='evaluate')
+        self.decode(DATA)
+        self.augment()
+        self.assertEqual(self.finish(consumer)['steps'], 1)
+        self.assertIn('"images": 40', self.ledger('ledger')[0])
+
+    # --- Coming and going ---
+
+    def slow_consumer(self, **options):
+        return self.count(DATA, steps=STEPS, ledger='ledger', sleep_ms=40, **{'lease_ms': 400 * SLOW, **options})
+
+    def test_workers_join_and_leave_during_the_run(self):
+        consumer = self.slow_consumer()
+        pick = random.Random(5)
+        decoders, augmenters = [self.decode(DATA)], [self.augment()]
+        while consumer.running():
+            time.sleep(0.1)
+            group, make = pick.choice([(decoders, lambda: self.decode(DATA)), (augmenters, self.augment)])
+            group.append(make())
+            if len(group) > 2:
+                self.assertEqual(group.pop(0).stop(), 0)
+        self.finish(consumer)
+        self.check()
+
+    def test_killed_workers_cost_nothing_but_time(self):
+        consumer = self.slow_consumer()
+        pick = random.Random(6)
+        workers = [self.decode(DATA), self.augment(), self.augment(), self.decode(DATA)]
+        self.until(lambda: self.ledger_lines('ledger') >= 3, 'three steps')
+        while consumer.running():
+            i = pick.randrange(4)
+            workers[i].stop(signal.SIGKILL)
+            workers[i] = self.augment() if i in (1, 2) else self.decode(DATA)
+            time.sleep(0.25)
+        self.finish(consumer)
+        self.check()
+
+    def test_all_workers_killed_at_once(self):
+        consumer = self.slow_consumer()
+        workers = [self.decode(DATA), self.augment()]
+        self.until(lambda: self.ledger_lines('ledger') >= 5, 'five steps')
+        workers[1].stop(signal.SIGKILL)
+        time.sleep(0.3)  # now the decode worker holds shards that nobody fetches
+        workers[0].stop(signal.SIGKILL)
+        self.decode(DATA)
+        self.augment()
+        self.assertGreater(self.finish(consumer)['reissued'], 0)
+        self.check()
+
+    def test_late_results_are_compared_and_dropped(self):
+        consumer = self.slow_consumer(lease_ms=300)
+        self.decode(DATA)
+        stopped, _ = self.augment(), self.augment()
+        self.until(lambda: self.ledger_lines('ledger') >= 5, 'five steps')
+        for _ in range(3):  # stopped between shards there is nothing late; three times is never that
+            stopped.stop(signal.SIGSTOP)
+            time.sleep(0.4)
+            stopped.send(signal.SIGCONT)
+            time.sleep(0.1)
+        line = self.finish(consumer)
+        self.assertGreater(line['duplicates'], 0, line)
+        self.check()
+
+    def test_stopped_decode_worker_does_not_stop_the_run(self):
+        consumer = self.slow_consumer()
+        stopped, _ = self.decode(DATA), self.decode(DATA)
+        self.augment()
+        self.until(lambda: self.ledger_lines('ledger') >= 5, 'five steps')
+        stopped.stop(signal.SIGSTOP)
+        self.finish(consumer)
+        self.check()
+
+    def test_restarted_consumer_continues_the_ledger_with_the_same_workers(self):
+        consumer = self.slow_consumer()
+        self.decode(DATA)
+        self.augment()
+        self.until(lambda: self.ledger_lines('ledger') >= 12, 'twelve steps')
+        consumer.stop(signal.SIGKILL)
+        self.finish(self.count(DATA, steps=STEPS, ledger='ledger', first_step=9))
+        self.check()
+
+    def test_workers_follow_from_one_run_to_the_next(self):
+        self.decode(DATA)
+        self.augment()
+        for name in ('a', 'b'):
+            self.finish(self.count(DATA, steps=STEPS, ledger=name, run=name))
+            self.check(name)
+
+    # --- What must not be believed ---
+
+    def garbage(self):
+        hello = {'v': 1, 'kind': 'hello', 'role': 'augment', 'worker': 'x', 'build': 'other', 'check': '', 'serve': '',
+                 'datasets': []}
+        pack = msgpack.packb
+        return [[b''], [b'nonsense'], [os.urandom(300)], [b'\xdd\xff\xff\xff\xff'], [pack({'v': 1, 'kind': 'what'})],
+                [pack({'v': 99, 'kind': 'want', 'credits': 1})], [pack({'v': 1, 'kind': 'want', 'credits': -1})],
+                [pack({'v': 1, 'kind': 'want', 'credits': 1}), b'extra'], [b'x'] * 20, [pack(hello)], [b'\x80' * 100000],
+                [pack({'v': 1, 'kind': 'augmented'}), b'', b'', b''], [pack(dict(hello, more=1))]]
+
+    def shower(self, endpoint):
+        """Garbage as ZeroMQ messages, and bytes that are not even that."""
+        context = zmq.Context()
+        s = context.socket(zmq.DEALER)
+        s.linger = 500
+        s.connect(endpoint)
+        for _ in range(20):
+            for frames in self.garbage():
+                s.send_multipart(frames)
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.connect(endpoint[len('ipc://'):])
+            raw.sendall(os.urandom(1000))
+        s.close()
+        context.term()
+
+    def test_garbage_is_counted_and_dropped(self):
+        consumer = self.slow_consumer()
+        serve = self.listen('serve')
+        decode = self.decode(DATA, '--serve', serve)
+        self.augment()
+        self.until(lambda: self.ledger_lines('ledger') >= 2, 'two steps')
+        self.shower(self.listen())
+        self.shower(serve)
+        line = self.finish(consumer)
+        self.assertGreaterEqual(line['dropped'], 100)
+        self.check()
+        for log in (consumer.log(), decode.log()):
+            for kind in ('malformed', 'unknown', 'foreign'):
+                self.assertEqual(log.count(f'dropped an {kind}' if kind[0] == 'u' else f'dropped a {kind}'), 1, log)
+        self.assertTrue(decode.running())
+
+    def test_worker_without_the_dataset_is_refused_with_the_reason(self):
+        other = shapes(self.path('other.lmdb'), train=8, test=2)
+        consumer = self.count(DATA, steps=STEPS, ledger='ledger')
+        wrong = self.decode(other)
+        self.until(lambda: 'refuses this worker' in wrong.log(), 'refusal')
+        self.assertIn('fingerprint', wrong.log())
+        self.decode(DATA)
+        self.augment()
+        self.finish(consumer)
+        self.check()
+        self.assertTrue(wrong.running())
+
+    def test_damaged_sample_stops_the_run_and_is_named(self):
+        damaged = self.path('damaged.lmdb')
+        with open(DATA, 'rb') as f:
+            data = bytearray(f.read())
+        for at in range(len(data) // 4, len(data) // 4 * 3, 16384):
+            data[at] ^= 0xff
+        with open(damaged, 'wb') as f:
+            f.write(data)
+        consumer = self.count(damaged, steps=STEPS, ledger='ledger')
+        self.decode(damaged)
+        self.decode(damaged)
+        self.augment()
+        self.assertEqual(consumer.wait(20), 1)
+        last = consumer.log().splitlines()[-1]
+        self.assertRegex(last, r'failed 3 times, last on worker .*sample \d+.*its samples: \d+, \d+')
+
+    # --- One clear line ---
+
+    def one_line(self, process, expected):
+        self.assertNotEqual(process.wait(20), 0)
+        lines = process.log().splitlines()
+        self.assertIn(expected, lines[-1])
+        return lines
+
+    def test_endpoint_in_use(self):
+        first = self.count(DATA, steps=STEPS)
+        self.until(lambda: 'waits for workers' in first.log(), 'first consumer')
+        self.assertEqual(len(self.one_line(self.count(DATA, steps=STEPS), 'is in use by another process')), 1)
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            s.listen()
+            taken = f'tcp://127.0.0.1:{s.getsockname()[1]}'
+            self.assertEqual(len(self.one_line(self.count(DATA, listen=taken), 'is in use by another process')), 1)
+            self.one_line(self.decode(DATA, '--serve', taken), 'is in use by another process')
+        self.decode(DATA)
+        self.augment()
+        self.finish(first)
+
+    def test_bad_endpoints(self):
+        self.one_line(self.count(DATA, listen='nonsense'), 'is not an endpoint')
+        self.one_line(self.count(DATA, listen='tcp://0.0.0.0:*'), '--insecure')
+        self.one_line(self.count(DATA, listen=f'ipc://{self.folder}/{"x" * 120}'), 'too long')
+        self.one_line(self.decode(DATA, connect='nonsense'), 'endpoints look like')
+
+    def test_no_worker_comes(self):
+        self.decode(DATA)
+        self.one_line(self.count(DATA, worker_wait_s=1), 'no augment worker')
+
+    def test_consumer_stops_on_sigterm(self):
+        consumer = self.count(DATA, steps=STEPS)
+        self.until(lambda: 'waits for workers' in consumer.log(), 'consumer')
+        self.assertEqual(consumer.stop(), 130)
+
+    # --- Memory ---
+
+    def test_slow_consumer_grows_nothing(self):
+        """Window 2, 64 images of 2 x 64 px: 3.1 MB of batches. After the window is full, nothing may grow."""
+        consumer = self.count(DATA, steps=STEPS, sleep_ms=2500, size=64, window=2)
+        processes = [consumer, self.decode(DATA), self.decode(DATA), self.augment(), self.augment()]
+        time.sleep(1.5 * SLOW)
+        before = [p.resident_mb() for p in processes]
+        time.sleep(3 * SLOW)
+        for p, mb in zip(processes, before):
+            self.assertLess(p.resident_mb() - mb, 3, p.name)
+
+
+if __name__ == '__main__':
+    unittest.main()
