@@ -100,7 +100,7 @@ static enum status begin(struct fit *f, double *u, bool *done) {
   f->report->evaluations++;
   for (int64_t i = 0; i < f->n; i++) sum += fabs(f->gradient[i]);
   if (!isfinite(f->report->objective) || !isfinite(sum))
-    return fail(E_ARG, "the features are not finite numbers: the network that made them has diverged");
+    return fail(E_NUMERIC, "the features are not finite numbers: the network that made them has diverged");
   *done = converged(f);
   if (*done) return OK;
   if (f->preconditioner) precondition_gradient(f->preconditioner, f->gradient);

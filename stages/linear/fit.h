@@ -33,7 +33,7 @@ struct fit_report {
 };
 
 /* theta [softmax_params]: the start in, the minimiser out. `preconditioner` is of the same data, or NULL.
- * Errors: E_ARG (data not finite), E_MEMORY, E_INTERRUPTED (a signal asked to stop). */
+ * Errors: E_NUMERIC (data not finite), E_MEMORY, E_INTERRUPTED (a signal asked to stop). */
 enum status fit_run(struct softmax *softmax, struct preconditioner *preconditioner,
                     const struct samples *data, double l2, const struct fit_rules *rules, double *theta,
                     struct fit_report *report);

@@ -77,9 +77,9 @@ enum status preconditioner_set(struct preconditioner *p, double l2) {
   /* The second term keeps P positive where features are exactly dependent and l2 is lost in rounding. */
   for (int64_t i = 0; i < S; i++) p->factor[i * S + i] += 2 * l2 + 1e-13 * trace;
   dpotrf_("U", &n, p->factor, &n, &info); /* column-major upper is row-major lower */
-  return info == 0
-             ? OK
-             : fail(E_ARG, "the features are not finite numbers: the network that made them has diverged");
+  return info == 0 ? OK
+                   : fail(E_NUMERIC,
+                          "the features are not finite numbers: the network that made them has diverged");
 }
 
 void precondition_params(const struct preconditioner *p, double *theta) {

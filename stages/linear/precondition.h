@@ -18,7 +18,7 @@ struct preconditioner;
 enum status preconditioner_open(struct preconditioner **out, const struct samples *data, int threads);
 void preconditioner_close(struct preconditioner **preconditioner);
 
-/* Factors P for this l2; before the two functions below. E_ARG (features not finite). */
+/* Factors P for this l2; before the two functions below. E_NUMERIC (features not finite). */
 enum status preconditioner_set(struct preconditioner *preconditioner, double l2);
 
 /* In place, matrices [classes, dim + 1]: v = theta L; theta = v L^-1; a gradient by theta to one by v, g

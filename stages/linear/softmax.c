@@ -8,7 +8,7 @@
 
 /* LANES bounds the useful threads and fixes the order of summation. A block of rows is converted to float64
  * and used twice, for logits and for the gradient, while it is in the cache. */
-enum { LANES = 16, BLOCK = 128 };
+enum { LANES = 16, BLOCK = 128, MIN_PRODUCTS = 2000000 /* rows x parameters for each thread */ };
 
 struct lane {
   double *rows;     /* [BLOCK, dim + 1]: the features, then 1, which meets the bias */
@@ -121,23 +121,26 @@ static void lane_objective(const struct softmax *s, struct lane *lane, const str
   }
 }
 
+/* A thread that has little to do costs more, in waiting at the end, than it saves. */
+static int useful_threads(const struct softmax *s, const struct samples *data) {
+  double work = (double)data->n * (double)s->params / MIN_PRODUCTS;
+  return work < 1 ? 1 : work < s->threads ? (int)work : s->threads;
+}
+
 double softmax_objective(struct softmax *s, const struct samples *data, double l2, const double *theta,
                          double *gradient) {
   double loss = 0, squares = 0;
-#pragma omp parallel num_threads(s->threads)
-  {
-#pragma omp for schedule(dynamic)
-    for (int i = 0; i < LANES; i++)
-      lane_objective(s, &s->lanes[i], data, data->n * i / LANES, data->n * (i + 1) / LANES, theta);
-#pragma omp for schedule(static)
-    for (int64_t p = 0; p < s->params; p++) {
-      double g = 2 * l2 * theta[p];
-      for (int i = 0; i < LANES; i++) g += s->lanes[i].gradient[p];
-      gradient[p] = g;
-    }
+#pragma omp parallel for num_threads(useful_threads(s, data)) schedule(dynamic)
+  for (int i = 0; i < LANES; i++)
+    lane_objective(s, &s->lanes[i], data, data->n * i / LANES, data->n * (i + 1) / LANES, theta);
+  for (int64_t p = 0; p < s->params; p++) {
+    gradient[p] = 2 * l2 * theta[p];
+    squares += theta[p] * theta[p];
   }
-  for (int i = 0; i < LANES; i++) loss += s->lanes[i].loss;
-  for (int64_t p = 0; p < s->params; p++) squares += theta[p] * theta[p];
+  for (int i = 0; i < LANES; i++) {
+    loss += s->lanes[i].loss;
+    for (int64_t p = 0; p < s->params; p++) gradient[p] += s->lanes[i].gradient[p];
+  }
   return loss + l2 * squares;
 }
 
@@ -161,7 +164,7 @@ static void lane_count(const struct softmax *s, struct lane *lane, const struct 
 
 void softmax_count(struct softmax *s, const struct samples *data, const double *theta, int64_t *correct,
                    int64_t *count) {
-#pragma omp parallel for num_threads(s->threads) schedule(dynamic)
+#pragma omp parallel for num_threads(useful_threads(s, data)) schedule(dynamic)
   for (int i = 0; i < LANES; i++)
     lane_count(s, &s->lanes[i], data, data->n * i / LANES, data->n * (i + 1) / LANES, theta);
   for (int32_t c = 0; c < s->classes; c++) {

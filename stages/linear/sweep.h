@@ -37,7 +37,7 @@ struct sweep {
 };
 
 /* `fitting` holds the training part, n_train rows, followed by the validation part; at least one row each.
- * Shows its progress. On failure `out` is empty. Errors: E_ARG, E_MEMORY, E_INTERRUPTED. */
+ * Shows its progress. On failure `out` is empty. Errors: E_ARG, E_NUMERIC, E_MEMORY, E_INTERRUPTED. */
 enum status sweep_run(struct sweep *out, const struct sweep_plan *plan, const struct samples *fitting,
                       int64_t n_train, const struct samples *test);
 void sweep_free(struct sweep *sweep);

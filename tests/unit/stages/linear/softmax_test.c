@@ -206,7 +206,7 @@ static void features_that_are_not_finite_are_refused(void **state) {
     struct fit_report report;
     assert_int_equal(softmax_open(&s, 1, 2, 1), OK);
     if (i) assert_int_equal(preconditioner_open(&p, &data, 1), OK);
-    assert_int_equal(fit_run(s, p, &data, 1, &fit_default, theta, &report), E_ARG);
+    assert_int_equal(fit_run(s, p, &data, 1, &fit_default, theta, &report), E_NUMERIC);
     assert_non_null(strstr(fail_message(), "not finite"));
     preconditioner_close(&p);
     softmax_close(&s);
