@@ -112,7 +112,7 @@ static enum status name_params(struct policy_view *view) {
       if (taken)
         snprintf(name, sizeof *view->names, "%.40s@%d", label, i);
       else
-        snprintf(name, sizeof *view->names, "%.47s", label);
+        snprintf(name, sizeof *view->names, "%.40s", label);
       view->params[view->n_params++] = name;
     }
   }

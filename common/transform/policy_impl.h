@@ -20,7 +20,7 @@ struct policy_view {
   struct policy_op ops[POLICY_MAX_OPS];
   size_t n_params;
   const char *params[POLICY_MAX_PARAMS]; /* into `names` */
-  char names[POLICY_MAX_PARAMS][48];
+  char names[POLICY_MAX_PARAMS][56];
 };
 
 struct policy {
