@@ -2,6 +2,8 @@
 #ifndef TRANSFORM_SHORT_SIDE_H
 #define TRANSFORM_SHORT_SIDE_H
 
+#include <stdbool.h>
+
 #include "image/planes.h"
 
 /* shorter side -> size, longer -> trunc(size * longer / shorter). */

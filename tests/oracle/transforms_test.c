@@ -1,17 +1,8 @@
 /* Every operation against torchvision and PIL: transforms.safetensors, written by make_transforms.py beside
  * it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "store/safetensors.h"
+#include "test.h"
 #include "transform/step.h"
-
-#include <cmocka.h> /* last: its fail() hides ours */
 
 static struct safetensors *oracle;
 

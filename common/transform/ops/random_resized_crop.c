@@ -18,14 +18,17 @@ static const struct op_param params[] = {
     {0}};
 static const char *const labels[] = {"crop.cy", "crop.cx", "crop.h", "crop.w", NULL};
 
-static struct rect box(struct extent e, double scale, double ratio) {
+struct box {
+  double width, height; /* whole numbers */
+};
+
+static struct box box(struct extent e, double scale, double ratio) {
   double area = (double)e.width * e.height * scale;
-  return (struct rect){.width = (int32_t)numeric_round(sqrt(area * ratio)),
-                       .height = (int32_t)numeric_round(sqrt(area / ratio))};
+  return (struct box){numeric_round(sqrt(area * ratio)), numeric_round(sqrt(area / ratio))};
 }
 
-static bool fits(struct rect r, struct extent e) {
-  return r.width > 0 && r.height > 0 && r.width <= e.width && r.height <= e.height;
+static bool fits(struct box b, struct extent e) {
+  return b.width > 0 && b.height > 0 && b.width <= e.width && b.height <= e.height;
 }
 
 static struct rect centred(struct extent e, double min_ratio, double max_ratio) {
@@ -49,8 +52,9 @@ static void sample(const struct op_args *args, struct rng *rng, const struct op_
   for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
     double scale = op_uniform(args, SCALE, rng);
     double ratio = numeric_exp(low + rng_next_f64(rng) * (high - low));
-    *crop = box(site->own, scale, ratio);
-    if (!fits(*crop, site->own) || !fits(box(site->partner, scale, ratio), site->partner)) continue;
+    struct box b = box(site->own, scale, ratio);
+    if (!fits(b, site->own) || !fits(box(site->partner, scale, ratio), site->partner)) continue;
+    *crop = (struct rect){.width = (int32_t)b.width, .height = (int32_t)b.height};
     crop->top = (int32_t)(rng_next_f64(rng) * (site->own.height - crop->height + 1));
     crop->left = (int32_t)(rng_next_f64(rng) * (site->own.width - crop->width + 1));
     return;

@@ -1,12 +1,7 @@
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include "base/numeric.h"
-
-#include <cmocka.h> /* last: its fail() hides ours */
+#include "test.h"
 
 static double relative(double a, double b) { return a == b ? 0 : fabs(a - b) / fabs(b); }
 

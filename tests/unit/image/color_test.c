@@ -1,15 +1,7 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/rng.h"
 #include "image/blur.h"
 #include "image/color.h"
-
-#include <cmocka.h> /* last: its fail() hides ours */
+#include "test.h"
 
 /* Methods section 8 (3): a = (.2,.4,.6), b = (.8,.1,.3) as one image of two pixels. */
 static struct planes two_pixels(float v[3][2]) {

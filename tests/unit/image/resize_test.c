@@ -1,14 +1,6 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/rng.h"
 #include "image/resize.h"
-
-#include <cmocka.h> /* last: its fail() hides ours */
+#include "test.h"
 
 static void check_row(int32_t in, int32_t out, int32_t o, const double *want) {
   double w[16], dense[16] = {0};

@@ -1,15 +1,6 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/file.h"
+#include "test.h"
 #include "transform/policy.h"
-
-#include <cmocka.h> /* last: its fail() hides ours */
 
 static const char *const presets[] = {"stl10", "cifar", "imagenet", "evaluate"};
 enum { N_PRESETS = 4 };

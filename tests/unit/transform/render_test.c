@@ -1,17 +1,9 @@
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <xxhash.h>
 
 #include "base/rng.h"
+#include "test.h"
 #include "transform/policy.h"
-
-#include <cmocka.h> /* last: its fail() hides ours */
 
 static struct policy *parse(const char *json) {
   struct policy *p;

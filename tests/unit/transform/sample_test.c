@@ -1,13 +1,7 @@
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 
+#include "test.h"
 #include "transform/policy.h"
-
-#include <cmocka.h> /* last: its fail() hides ours */
 
 enum { CROP, JITTER, GRAY, FLIP, BLUR }; /* operations of the stl10 preset */
 

@@ -1,13 +1,6 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
+#include "test.h"
 #include "transform/short_side.h"
 #include "transform/step.h"
-
-#include <cmocka.h> /* last: its fail() hides ours */
 
 static void steps_parse(void **state) {
   (void)state;
