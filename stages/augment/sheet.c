@@ -5,7 +5,7 @@
 
 #include "image/resize.h"
 
-enum { GAP = 2, GROUP_GAP = 8, MIN_CELL = 96, MAX_SIDE = 1 << 15 };
+enum { GAP = 2, GROUP_GAP = 8, MIN_CELL = 96, MAX_SIDE = 1 << 14 };
 
 static const uint8_t outline[][3] = {{255, 140, 0},   {0, 160, 255}, {60, 200, 60}, {230, 60, 160},
                                      {160, 110, 255}, {200, 200, 0}, {0, 200, 180}, {220, 90, 60}};

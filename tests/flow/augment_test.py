@@ -15,14 +15,20 @@ AUGMENT = f'{BIN}/tandem-augment'
 PRESETS = ('stl10', 'cifar', 'imagenet', 'evaluate')
 
 
-def run(*arguments, status=0):
-    """Standard output; for another status than 0 the one line of standard error."""
+def run(*arguments):
+    """Standard output of a command that must succeed."""
     done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True, timeout=120)
-    if done.returncode != status:
+    if done.returncode != 0:
+        raise AssertionError(f'{arguments}: exit status {done.returncode}\n{done.stdout}{done.stderr}')
+    return done.stdout
+
+
+def mistake(status, *arguments):
+    """The one line of standard error of a command that must fail: 2 for what the command line says, 1 for the rest."""
+    done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True, timeout=120)
+    if done.returncode != status or len(done.stderr.splitlines()) != 1:
         raise AssertionError(f'{arguments}: exit status {done.returncode}, not {status}\n{done.stdout}{done.stderr}')
-    if status and len(done.stderr.splitlines()) != 1:
-        raise AssertionError(f'{arguments}: not one line: {done.stderr}')
-    return done.stderr if status else done.stdout
+    return done.stderr
 
 
 def write_png(path, width, height):
@@ -80,18 +86,18 @@ class Apply(unittest.TestCase):
     def test_mistakes_are_one_clear_line_and_leave_nothing(self):
         with open('text.jpg', 'w') as stream:
             stream.write('not an image')
-        cases = ((['--op', 'blurr'], 'in.png', 'out.png', 'it must be one of'),
-                 (['--op', 'hue:factor=9'], 'in.png', 'out.png', '--op hue:factor=9: factor=9: must lie between -0.5 and 0.5'),
-                 (['--op', 'resized_crop:top=0,left=30,height=9,width=11,size=4'], 'in.png', 'out.png', 'the image has 0,0 to 40,30'),
-                 ([], 'in.png', 'out.jpg', 'must end in .png or .safetensors'),
-                 ([], 'absent.png', 'out.png', 'absent.png'),
-                 ([], 'text.jpg', 'out.png', 'text.jpg'),
-                 ([], 'in.png', 'no/such/folder.png', 'no/such'))
-        for flags, source, target, words in cases:
-            self.assertIn(words, run(AUGMENT, 'apply', *flags, source, target, status=1))
+        cases = ((2, ['--op', 'blurr'], 'in.png', 'out.png', 'it must be one of'),
+                 (2, ['--op', 'hue:factor=9'], 'in.png', 'out.png', '--op hue:factor=9: factor=9: must lie between -0.5 and 0.5'),
+                 (2, ['--op', 'resized_crop:top=0,left=30,height=9,width=11,size=4'], 'in.png', 'out.png', 'the image has 0,0 to 40,30'),
+                 (2, [], 'in.png', 'out.jpg', 'must end in .png or .safetensors'),
+                 (1, [], 'absent.png', 'out.png', 'absent.png'),
+                 (1, [], 'text.jpg', 'out.png', 'text.jpg'),
+                 (1, [], 'in.png', 'no/such/folder.png', 'no/such'),
+                 (2, ['--oop', 'x'], 'in.png', 'out.png', '--oop'))
+        for status, flags, source, target, words in cases:
+            self.assertIn(words, mistake(status, AUGMENT, 'apply', *flags, source, target))
             self.assertFalse(os.path.exists(target))
-        self.assertIn('INPUT', run(AUGMENT, 'apply', status=2))
-        self.assertIn('--oop', run(AUGMENT, 'apply', '--oop', 'x', 'in.png', 'out.png', status=2))
+        self.assertIn('INPUT', mistake(2, AUGMENT, 'apply'))
 
 
 class Preview(unittest.TestCase):
@@ -105,7 +111,10 @@ class Preview(unittest.TestCase):
     def test_the_same_seed_gives_the_same_sheet(self):
         for name, seed in (('a', 3), ('b', 3), ('c', 4)):
             self.preview(f'{name}.png', '--pairs', 3, '--seed', seed)
-        sheets = [open(f'{n}.png', 'rb').read() for n in 'abc']
+        sheets = []
+        for name in 'abc':
+            with open(f'{name}.png', 'rb') as stream:
+                sheets.append(stream.read())
         self.assertEqual(sheets[0], sheets[1])
         self.assertNotEqual(sheets[0], sheets[2])
 
@@ -125,12 +134,11 @@ class Preview(unittest.TestCase):
                     self.assertEqual(value, lines[second][key], key)
 
     def test_mistakes(self):
-        for flags, words in ((('--split', 'none'), 'train, test'), (('--policy', 'x'), 'stl10, cifar'), (('--pairs', 0), '--pairs'),
-                             (('--size', 4096, '--pairs', 9), 'pixels'), (('--out', 'no/such/out.png'), 'no/such')):
-            line = run(AUGMENT, 'preview', '--dataset', 'shapes.lmdb', '--out', 'bad.png', *flags, status=1)
-            self.assertIn(words, line)
+        for status, flags, words in ((1, ('--split', 'none'), 'train test'), (2, ('--policy', 'x'), 'stl10, cifar'),
+                                     (2, ('--pairs', 0), '--pairs'), (2, ('--size', 4096, '--pairs', 9), 'pixels'),
+                                     (1, ('--out', 'no/such/out.png'), 'no/such'), (1, ('--dataset', 'absent.lmdb'), 'absent')):
+            self.assertIn(words, mistake(status, AUGMENT, 'preview', '--dataset', 'shapes.lmdb', '--out', 'bad.png', *flags))
             self.assertFalse(os.path.exists('bad.png'))
-        self.assertIn('absent', run(AUGMENT, 'preview', '--dataset', 'absent.lmdb', '--out', 'bad.png', status=1))
 
 
 class Policy(unittest.TestCase):
@@ -166,7 +174,7 @@ class Policy(unittest.TestCase):
             with open('bad.json', 'w') as stream:
                 stream.write(bad)
             self.assertFalse(self.valid(json.loads(bad)), f'{old} -> {new}')
-            self.assertRegex(run(AUGMENT, 'policy', '--policy', 'bad.json', status=1), r'bad\.json: policy: ')
+            self.assertRegex(mistake(2, AUGMENT, 'policy', '--policy', 'bad.json'), r'bad\.json: policy: ')
 
     def test_every_operation_and_parameter_is_documented(self):
         with open(f'{ROOT}/docs/transformations.md', encoding='utf-8') as stream:
