@@ -57,6 +57,7 @@ PIXEL_LOOP static void convolve(float *restrict out, const float *const *before,
 
 static void blur_rows(const float *in, float *out, struct extent size, const float *w, int32_t radius,
                       float *row) {
+  assert(radius >= 0);
   const float *before[BLUR_MAX_KERNEL / 2 + 1], *after[BLUR_MAX_KERNEL / 2 + 1];
   for (int32_t i = 0; i <= radius; i++) {
     before[i] = row + radius - i;
@@ -73,6 +74,7 @@ static void blur_rows(const float *in, float *out, struct extent size, const flo
 }
 
 static void blur_columns(const float *in, float *out, struct extent size, const float *w, int32_t radius) {
+  assert(radius >= 0);
   const float *before[BLUR_MAX_KERNEL / 2 + 1], *after[BLUR_MAX_KERNEL / 2 + 1];
   size_t width = (size_t)size.width;
   for (int32_t y = 0; y < size.height; y++) {

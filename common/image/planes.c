@@ -12,14 +12,17 @@ enum status scratch_reserve(struct scratch *scratch, size_t size) {
   void *data = aligned_alloc(64, size);
   if (!data) return fail(E_MEMORY, "out of memory: %zu bytes for an image", size);
   free(scratch->data);
-  *scratch = (struct scratch){data, size};
+  scratch->data = data;
+  scratch->size = size;
   return OK;
 }
 
 void workspace_free(struct workspace *work) {
-  struct scratch *const all[] = {&work->planes[0], &work->planes[1], &work->rows, &work->weights,
-                                 &work->bytes};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]->data);
+  free(work->planes[0].data);
+  free(work->planes[1].data);
+  free(work->rows.data);
+  free(work->weights.data);
+  free(work->bytes.data);
   *work = (struct workspace){0};
 }
 

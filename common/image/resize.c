@@ -166,13 +166,13 @@ static inline __attribute__((always_inline)) void squeeze_taps(float *r, float *
     floats4 p1 = scale * squeeze(row + 3 * (size_t)first[x + 1], w + taps, taps);
     floats4 p2 = scale * squeeze(row + 3 * (size_t)first[x + 2], w + 2 * (size_t)taps, taps);
     floats4 p3 = scale * squeeze(row + 3 * (size_t)first[x + 3], w + 3 * (size_t)taps, taps);
-    floats4 rg01 = __builtin_shuffle(p0, p1, (ints4){0, 4, 1, 5}),
-            rg23 = __builtin_shuffle(p2, p3, (ints4){0, 4, 1, 5});
-    floats4 b01 = __builtin_shuffle(p0, p1, (ints4){2, 6, 2, 6}),
-            b23 = __builtin_shuffle(p2, p3, (ints4){2, 6, 2, 6});
-    *(floats4 *)(r + x) = __builtin_shuffle(rg01, rg23, (ints4){0, 1, 4, 5});
-    *(floats4 *)(g + x) = __builtin_shuffle(rg01, rg23, (ints4){2, 3, 6, 7});
-    *(floats4 *)(b + x) = __builtin_shuffle(b01, b23, (ints4){0, 1, 4, 5});
+    floats4 rg01 = __builtin_shufflevector(p0, p1, 0, 4, 1, 5),
+            rg23 = __builtin_shufflevector(p2, p3, 0, 4, 1, 5);
+    floats4 b01 = __builtin_shufflevector(p0, p1, 2, 6, 2, 6),
+            b23 = __builtin_shufflevector(p2, p3, 2, 6, 2, 6);
+    *(floats4 *)(r + x) = __builtin_shufflevector(rg01, rg23, 0, 1, 4, 5);
+    *(floats4 *)(g + x) = __builtin_shufflevector(rg01, rg23, 2, 3, 6, 7);
+    *(floats4 *)(b + x) = __builtin_shufflevector(b01, b23, 0, 1, 4, 5);
   }
   for (; x < width; x++, w += taps) {
     floats4 p = scale * squeeze(row + 3 * (size_t)first[x], w, taps);

@@ -6,8 +6,6 @@
 #ifndef IMAGE_SIMD_H
 #define IMAGE_SIMD_H
 
-#include <stdint.h>
-
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define PIXEL_LOOP __attribute__((target_clones("avx2", "default")))
 #else
@@ -19,7 +17,6 @@
  * registers. Those of 32 bytes are never passed by value: how depends on the CPU. */
 typedef float floats8 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef float floats4 __attribute__((vector_size(16), aligned(4), may_alias));
-typedef int32_t ints4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef double doubles4 __attribute__((vector_size(32), aligned(8), may_alias));
 
 #endif

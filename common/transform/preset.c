@@ -43,10 +43,9 @@ static enum status set_size(struct policy **policy, int32_t size) {
       return fail(E_ARG, "its views differ in size; leave out the size, or change it in the file");
   json_t *root = json_loads(p->json, 0, NULL);
   if (!root) return fail(E_MEMORY, "out of memory");
-  size_t i;
-  json_t *view;
-  json_array_foreach(json_object_get(root, "views"), i, view)
-      json_object_set_new(view, "size", json_integer(size));
+  json_t *views = json_object_get(root, "views");
+  for (size_t i = 0; i < json_array_size(views); i++)
+    json_object_set_new(json_array_get(views, i), "size", json_integer(size));
   char *text = json_dumps(root, JSON_REAL_PRECISION(17));
   json_decref(root);
   if (!text) return fail(E_MEMORY, "out of memory");

@@ -20,7 +20,7 @@ struct sheet {
 };
 
 enum status sheet_open(struct sheet **out, const struct policy *policy, int32_t pairs) {
-  int32_t largest = 0, views = policy_views(policy);
+  int32_t largest = 1, views = policy_views(policy);
   for (int v = 0; v < views; v++)
     if (policy_view_size(policy, v) > largest) largest = policy_view_size(policy, v);
   int32_t zoom = (MIN_CELL + largest - 1) / largest, cell = largest * zoom;

@@ -25,8 +25,7 @@ static int close_oracle(void **state) {
 /* The chain `name` on the oracle's input, left in canvas->planes. */
 static void run_chain(const char *name, struct canvas *canvas) {
   char text[512], *save = NULL;
-  assert_true(strlen(name) < sizeof text);
-  strcpy(text, name);
+  assert_true(snprintf(text, sizeof text, "%s", name) < (int)sizeof text);
   for (char *one = strtok_r(text, ";", &save); one; one = strtok_r(NULL, ";", &save)) {
     struct step step;
     if (step_parse(&step, one) != OK || step_apply(&step, canvas) != OK)
@@ -39,7 +38,7 @@ static void compare(const struct tensor_view *want, const struct planes *got, do
   assert_int_equal(want->n_dims, 3);
   assert_int_equal(want->shape[0], got->height);
   assert_int_equal(want->shape[1], got->width);
-  for (size_t i = 0; i < (size_t)(got->width * got->height); i++) {
+  for (size_t i = 0; i < (size_t)got->width * (size_t)got->height; i++) {
     for (size_t c = 0; c < 3; c++) {
       double w = want->dtype == DTYPE_U8 ? ((const uint8_t *)want->data)[3 * i + c] / 255.0
                                          : (double)((const float *)want->data)[3 * i + c];

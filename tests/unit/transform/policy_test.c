@@ -170,12 +170,12 @@ static void limits_hold(void **state) {
   assert_non_null(strstr(fail_message(), "longer"));
   char *at = text + sprintf(text, "{\"views\":[{\"size\":8,\"ops\":[{\"op\":\"random_resized_crop\"}");
   for (int i = 0; i < 16; i++) at += sprintf(at, ",{\"op\":\"hflip\"}");
-  strcpy(at, "]}]}");
+  memcpy(at, "]}]}", 5);
   assert_int_equal(policy_parse(&p, text), E_ARG);
   assert_non_null(strstr(fail_message(), "1 to 16"));
   at = text + sprintf(text, "{\"views\":[{\"size\":8,\"ops\":[{\"op\":\"random_resized_crop\"}");
   for (int i = 0; i < 15; i++) at += sprintf(at, ",{\"op\":\"color_jitter\"}");
-  strcpy(at, "]}]}");
+  memcpy(at, "]}]}", 5);
   assert_int_equal(policy_parse(&p, text), OK);
   assert_int_equal(policy_params(p, 0, NULL), POLICY_MAX_PARAMS);
   policy_close(&p);
