@@ -7,6 +7,7 @@ CUDA   ?= auto# auto: use nvcc when it is there; 0: never; 1: fail without it
 WERROR ?= 0#    1: warnings are errors (CI)
 V      ?= 0#    1: show the commands
 SAN    ?= #     e.g. address,undefined or thread
+FUZZ_ENGINE ?=# fuzzer: fuzz targets get libFuzzer instead of the replay driver (scripts/fuzz)
 BUILD  ?= build
 CC     ?= gcc
 ifeq ($(origin CC),default)
@@ -48,7 +49,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all tests test bench format lint asan tsan fuzz clean help docs
+.PHONY: all tests test bench format lint asan tsan fuzz fuzz-targets clean help docs
 
 # --- Sources -------------------------------------------------------------------------------------------------------
 
@@ -149,10 +150,13 @@ $(BUILD)/$(1:%.c=%): $(BUILD)/$(1:%.c=%.o) $(call test_stage,$(1)) $(LIB)
 endef
 $(foreach t,$(UNIT) $(BENCH),$(eval $(call test_rules,$(t))))
 
-# Without a fuzzing engine each target replays its committed corpus, as a test.
-$(BUILD)/tests/fuzz/%_fuzz: $(BUILD)/tests/fuzz/%_fuzz.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/stages/ingest.a $(LIB)
+# Without a fuzzing engine each target replays its committed corpus, as a test. A target may need any stage.
+FUZZ_DRIVER := $(if $(FUZZ_ENGINE),,$(BUILD)/tests/fuzz/replay.o)
+$(BUILD)/tests/fuzz/%_fuzz: $(BUILD)/tests/fuzz/%_fuzz.o $(FUZZ_DRIVER) $(STAGES:%=$(BUILD)/stages/%.a) $(LIB)
 	@echo '  LD $@'
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) $(if $(FUZZ_ENGINE),-fsanitize=$(FUZZ_ENGINE)) -o $@ $^ $(LDLIBS)
+
+fuzz-targets: $(FUZZ_REPLAY)
 
 test: all tests
 	scripts/run-tests --build $(BUILD)
