@@ -29,6 +29,7 @@ void stop_on_signals(void) {
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); /* a write beyond a size limit is an error code then, as on a full disk */
 }
 
 bool stop_requested(void) { return atomic_load(&stop_flag); }

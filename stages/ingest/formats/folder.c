@@ -36,6 +36,7 @@ struct folder {
   struct image_file *files[SOURCE_MAX_SPLITS];
   size_t counts[SOURCE_MAX_SPLITS], rooms[SOURCE_MAX_SPLITS];
   size_t ignored; /* files that are no images by name and content */
+  size_t empty;   /* class folders without images */
 };
 
 /* --- Lists --- */
@@ -185,7 +186,7 @@ static enum status add_split(struct folder *f, size_t split, const char *path) {
     size_t before = f->counts[split];
     st = below ? add_below(f, split, below, names_find(&f->classes, folders.items[i]), 0)
                : fail(E_MEMORY, "out of memory while listing files");
-    if (st == OK && f->counts[split] == before) log_warn("no images in %s", below);
+    f->empty += st == OK && f->counts[split] == before;
     free(below);
   }
 out:
@@ -237,9 +238,10 @@ static enum status folder_open(void **source, const struct ingest_options *optio
     plan->splits[i].count = (int64_t)f->counts[i];
     total += f->counts[i];
   }
-  if (f->ignored)
-    snprintf(plan->note, sizeof plan->note, "not taken: %zu files that are no images by name or content",
-             f->ignored);
+  if (f->ignored || f->empty)
+    snprintf(plan->note, sizeof plan->note,
+             "not taken: %zu files that are no images by name or content; %zu folders held none", f->ignored,
+             f->empty);
   if (total == 0) {
     st = fail(E_FORMAT,
               "%s: no images there; expected CLASS/*.jpg, {train,test}/CLASS/*.jpg or *.jpg (or PNG)",

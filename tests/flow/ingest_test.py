@@ -1,0 +1,332 @@
+"""tandem-ingest as users run it: what it takes, what it refuses and how, and that a dataset is there whole or not at all."""
+import glob
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import unittest
+
+import jsonschema
+import msgpack
+
+from harness import ROOT, FlowTest, program
+
+INGEST = program('ingest')
+CLASSES = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
+
+
+def corpus(name):
+    """A small image that the fuzz targets start from, e.g. jpeg/cmyk."""
+    with open(f'{ROOT}/tests/fuzz/corpus/{name}', 'rb') as f:
+        return f.read()
+
+
+def write(path, data):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'wb') as f:
+        f.write(data)
+
+
+def read(path):
+    with open(path, 'rb') as f:
+        return f.read()
+
+
+def schema(name):
+    with open(f'{ROOT}/schemas/{name}.schema.json', encoding='utf-8') as f:
+        return json.load(f)
+
+
+class IngestTest(FlowTest):
+    def run_ingest(self, *arguments, **options):
+        command = [INGEST, *(str(a) for a in arguments)]
+        return subprocess.run(command, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=300, **options)
+
+    def ingest(self, *arguments, **options):
+        done = self.run_ingest(*arguments, **options)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def refused(self, status, message, *arguments, **options):
+        """Fails with exactly one line of error, which contains `message`, and leaves nothing."""
+        before = sorted(os.listdir(self.folder))
+        done = self.run_ingest(*arguments, **options)
+        self.assertEqual(done.returncode, status, done.stderr)
+        lines = done.stderr.splitlines()
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertIn('tandem-ingest: error: ', lines[0])
+        self.assertIn(message, lines[0])
+        self.assertEqual(done.stdout, '')
+        self.assertEqual(sorted(os.listdir(self.folder)), before)
+
+    def info(self, path):
+        return json.loads(self.ingest('info', path, '--json').stdout)
+
+    def counts(self, path):
+        return {s['name']: s['count'] for s in self.info(path)['splits']}
+
+    def pets(self, root='pets', splits=('train', 'test')):
+        """Two classes; JPEG in every colour space, PNG in several kinds, some under a wrong extension."""
+        names = {'cat': ['jpeg/rgb', 'jpeg/grey', 'jpeg/cmyk', 'png/palette'], 'dog': ['jpeg/progressive', 'png/alpha', 'png/bits']}
+        for split in splits:
+            for kind, images in names.items():
+                for i, image in enumerate(images):
+                    extension = ('jpg', 'JPEG', 'png')[i % 3]
+                    write(self.path(f'{root}/{split}/{kind}/{i}.{extension}'), corpus(image))
+        return root
+
+
+class Folders(IngestTest):
+    def test_splits_and_classes(self):
+        self.pets()
+        write(self.path('pets/train/cat/README'), b'not an image, and not called one')
+        done = self.ingest('--format', 'folder', '--in', 'pets', '--out', 'pets.lmdb')
+        self.assertIn('not taken: 1 files', done.stderr)
+        info = self.info('pets.lmdb')
+        self.assertEqual(info['name'], 'pets')
+        self.assertEqual(info['classes'], ['cat', 'dog'])
+        self.assertEqual(info['splits'], [{'name': n, 'count': 7, 'classes': {'cat': 4, 'dog': 3}} for n in ('train', 'test')])
+        stored = read(self.path('pets.lmdb'))
+        for jpeg in ('rgb', 'grey', 'cmyk', 'progressive'):
+            self.assertIn(corpus(f'jpeg/{jpeg}'), stored, 'a JPEG is kept byte for byte')
+        self.assertNotIn(corpus('png/palette'), stored)
+        self.ingest('info', 'pets.lmdb', '--verify')
+
+    def test_classes_alone_are_one_split(self):
+        self.pets('pets', ('a', 'b'))  # not names of splits: so they are the classes, with folders inside
+        self.ingest('--format', 'folder', '--in', 'pets', '--out', 'pets.lmdb')
+        info = self.info('pets.lmdb')
+        self.assertEqual(info['classes'], ['a', 'b'])
+        self.assertEqual(info['splits'], [{'name': 'train', 'count': 14, 'classes': {'a': 7, 'b': 7}}])
+
+    def test_images_alone_are_unlabelled(self):
+        for i in range(3):
+            write(self.path(f'flat/{i}.jpg'), corpus('jpeg/rgb'))
+        self.ingest('--format', 'folder', '--in', 'flat', '--out', 'flat.lmdb')
+        info = self.info('flat.lmdb')
+        self.assertEqual(info['classes'], [])
+        self.assertEqual(self.counts('flat.lmdb'), {'train': 3})
+
+    def test_unlabeled_split_and_class_only_in_test(self):
+        self.pets()
+        write(self.path('pets/unlabeled/1.jpg'), corpus('jpeg/rgb'))
+        write(self.path('pets/test/bird/1.jpg'), corpus('jpeg/rgb'))
+        self.ingest('--format', 'folder', '--in', 'pets', '--out', 'pets.lmdb')
+        self.assertEqual(self.info('pets.lmdb')['classes'], ['bird', 'cat', 'dog'])
+        self.assertEqual(self.counts('pets.lmdb'), {'train': 7, 'unlabeled': 1, 'test': 8})
+
+    def test_result_and_records_follow_their_schemas(self):
+        self.pets()
+        write(self.path('pets/train/cat/x.jpg'), b'hello')
+        self.ingest('--format', 'folder', '--in', 'pets', '--out', 'pets.lmdb', '--skip-bad', '--result', 'r.json', '--progress', 'p.json')
+        result = json.loads(read(self.path('r.json')))
+        jsonschema.validate(result, schema('result-ingest'))
+        self.assertEqual(result['dataset'], self.info('pets.lmdb'))
+        self.assertEqual([s['source'] for s in result['skipped']], ['pets/train/cat/x.jpg'])
+        self.assertTrue(json.loads(read(self.path('p.json')))['finished'])
+        self.ingest('--format', 'shapes', '--out', 's.lmdb', '--train', 20, '--test', 1, '--size', 12)
+        check = jsonschema.Draft202012Validator(schema('record'))
+        for dataset, count in (('pets.lmdb', 14), ('s.lmdb', 21)):
+            records = list(self.records(dataset))
+            self.assertEqual(len(records), count)
+            for r in records:
+                check.validate(r)
+
+    def records(self, dataset):
+        """Every record, found in the raw file by how it begins, as the schema sees it: binaries as text."""
+        data, start = read(self.path(dataset)), b'\x88\xa4xxh3\xcf'
+        at = data.find(start)
+        while at >= 0:
+            unpacker = msgpack.Unpacker(raw=False)
+            unpacker.feed(data[at:at + 65536])
+            record = unpacker.unpack()
+            yield {k: v.hex() if isinstance(v, bytes) else v for k, v in record.items()}
+            at = data.find(start, at + 1)
+
+
+class BadInput(IngestTest):
+    def test_truncated_and_mistaken_images(self):
+        bad = {'truncated.jpg': (corpus('jpeg/rgb')[:-40], 'a truncated or corrupt JPEG'),
+               'no-end.jpg': (corpus('jpeg/rgb')[:-2], 'a truncated or corrupt JPEG'),
+               'text.jpg': (b'hello, I am a text\n', 'not an image: neither JPEG nor PNG (the content is text)'),
+               'empty.png': (b'', 'an empty file'),
+               'animated.jpg': (b'GIF89a' + bytes(20), 'a GIF file; convert it'),
+               'cut.png': (corpus('png/rgb')[:-20], 'a truncated or corrupt PNG')}
+        for name, (data, message) in bad.items():
+            with self.subTest(name):
+                shutil.rmtree(self.path('pets'), ignore_errors=True)
+                self.pets()
+                write(self.path(f'pets/train/dog/{name}'), data)
+                flags = ('--format', 'folder', '--in', 'pets', '--out', 'pets.lmdb')
+                self.refused(1, f'pets/train/dog/{name}: {message}', *flags)
+                self.refused(1, '(--skip-bad leaves such images out)', *flags)
+                done = self.ingest(*flags, '--skip-bad', '--replace')
+                self.assertIn(f'skipped pets/train/dog/{name}: {message}', done.stderr)
+                self.assertEqual(self.counts('pets.lmdb'), {'train': 7, 'test': 7})
+                os.remove(self.path('pets.lmdb'))
+
+    def test_nothing_usable(self):
+        os.makedirs(self.path('empty/cat'))
+        self.refused(1, 'empty: no images there; expected', '--format', 'folder', '--in', 'empty', '--out', 'x.lmdb')
+        self.refused(1, 'cannot read the folder nowhere: No such file', '--format', 'folder', '--in', 'nowhere', '--out', 'x.lmdb')
+        write(self.path('bad/1.jpg'), b'hello')
+        done = self.run_ingest('--format', 'folder', '--in', 'bad', '--out', 'x.lmdb', '--skip-bad')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('bad: not one usable image', done.stderr)
+        self.assertFalse(os.path.exists(self.path('x.lmdb')))
+
+    def test_command_line(self):
+        self.refused(2, 'unknown flag --colour', '--format', 'shapes', '--out', 'x.lmdb', '--colour', 'red')
+        self.refused(2, "'jpegs' is not one of cifar10|folder|shapes|stl10", '--format', 'jpegs', '--out', 'x.lmdb')
+        self.refused(2, '--in is required for --format folder', '--format', 'folder', '--out', 'x.lmdb')
+        self.refused(2, '--format shapes reads nothing', '--format', 'shapes', '--in', '.', '--out', 'x.lmdb')
+        self.refused(2, '--out is required', '--format', 'shapes')
+        self.refused(2, '--size: 3 is not 8..4096', '--format', 'shapes', '--out', 'x.lmdb', '--size', '3')
+        self.refused(2, '--train: 0 is not 1..', '--format', 'shapes', '--out', 'x.lmdb', '--train', '0')
+
+    def test_places_that_cannot_be_written(self):
+        tiny = ('--format', 'shapes', '--train', '9', '--test', '1', '--out')
+        self.refused(1, 'cannot write no/such/x.lmdb: No such file', *tiny, 'no/such/x.lmdb')
+        self.ingest(*tiny, 'x.lmdb')
+        self.refused(1, 'x.lmdb exists already; choose another --out or give --replace', *tiny, 'x.lmdb')
+        os.mkdir(self.path('folder.lmdb'))
+        self.refused(1, 'folder.lmdb exists and is not a dataset file', *tiny, 'folder.lmdb', '--replace')
+
+    def test_dataset_of_another_version_or_none(self):
+        self.ingest('--format', 'shapes', '--out', 'x.lmdb', '--train', '9', '--test', '1')
+        data = read(self.path('x.lmdb'))
+        self.assertEqual(data.count(b'\xa7version\x01'), 1)
+        write(self.path('x.lmdb'), data.replace(b'\xa7version\x01', b'\xa7version\x02'))
+        self.refused(1, 'x.lmdb: a dataset of version 2, but this build reads version 1; ingest the images again', 'info', 'x.lmdb')
+        write(self.path('x.lmdb'), data[:len(data) // 2])
+        self.refused(1, 'x.lmdb is truncated', 'info', 'x.lmdb')
+        write(self.path('x.lmdb'), b'hello')
+        self.refused(1, 'x.lmdb is not a dataset', 'info', 'x.lmdb')
+        self.refused(1, 'there is no dataset at y.lmdb', 'info', 'y.lmdb')
+
+
+class BinarySets(IngestTest):
+    def test_cifar10(self):
+        def image(k):
+            return bytes((k * 7 + i * 3 + i // 1024) % 256 for i in range(3072))
+        for name, labels in [(f'data_batch_{b}', (b, 9)) for b in range(1, 6)] + [('test_batch', (0, 0, 0))]:
+            write(self.path(f'c/cifar-10-batches-bin/{name}.bin'), b''.join(bytes([y]) + image(y) for y in labels))
+        self.ingest('--format', 'cifar10', '--in', 'c', '--out', 'c.lmdb')
+        info = self.info('c.lmdb')
+        self.assertEqual(info['classes'], CLASSES)
+        self.assertEqual(self.counts('c.lmdb'), {'train': 10, 'test': 3})
+        self.assertEqual(info['splits'][0]['classes']['truck'], 5)
+        planes = image(4)
+        pixels = bytes(planes[c * 1024 + i] for i in range(1024) for c in range(3))
+        self.assertIn(pixels, read(self.path('c.lmdb')))
+        write(self.path('c/cifar-10-batches-bin/batches.meta.txt'), b'\n'.join(b'kind%d' % i for i in range(10)) + b'\n\n')
+        self.ingest('--format', 'cifar10', '--in', 'c/cifar-10-batches-bin', '--out', 'd.lmdb')
+        self.assertEqual(self.info('d.lmdb')['classes'][9], 'kind9')
+        os.truncate(self.path('c/cifar-10-batches-bin/data_batch_3.bin'), 4000)
+        self.refused(1, 'data_batch_3.bin: 4000 bytes are not a whole number of records of 3073', '--format', 'cifar10', '--in', 'c', '--out', 'e.lmdb')
+        write(self.path('c/cifar-10-batches-bin/data_batch_3.bin'), bytes([77]) + image(1))
+        self.refused(1, 'data_batch_3.bin record 0: label 77', '--format', 'cifar10', '--in', 'c', '--out', 'e.lmdb')
+        os.remove(self.path('c/cifar-10-batches-bin/data_batch_3.bin'))
+        self.refused(1, 'data_batch_3.bin: No such file', '--format', 'cifar10', '--in', 'c', '--out', 'e.lmdb')
+
+    def test_stl10(self):
+        def image(k):  # planes, each column by column
+            return bytes((k * 5 + x * 3 + y * 7 + c * 11) % 251 for c in range(3) for x in range(96) for y in range(96))
+        write(self.path('s/train_X.bin'), image(1) + image(2))
+        write(self.path('s/train_y.bin'), bytes([1, 10]))
+        write(self.path('s/test_X.bin'), image(3))
+        write(self.path('s/test_y.bin'), bytes([4]))
+        write(self.path('s/class_names.txt'), b'airplane\nbird\ncar\ncat\ndeer\ndog\nhorse\nmonkey\nship\ntruck\n')
+        self.ingest('--format', 'stl10', '--in', 's', '--out', 'a.lmdb')
+        self.assertEqual(self.counts('a.lmdb'), {'train': 2, 'test': 1})
+        write(self.path('s/unlabeled_X.bin'), image(4) * 3)
+        self.ingest('--format', 'stl10', '--in', 's', '--out', 'b.lmdb')
+        info = self.info('b.lmdb')
+        self.assertEqual(self.counts('b.lmdb'), {'train': 2, 'unlabeled': 3, 'test': 1})
+        self.assertEqual(info['splits'][0]['classes']['truck'], 1)
+        self.assertEqual(info['splits'][1]['classes']['truck'], 0)
+        self.assertEqual(info['splits'][2]['classes']['cat'], 1)
+        pixels = bytes((2 * 5 + x * 3 + y * 7 + c * 11) % 251 for y in range(96) for x in range(96) for c in range(3))
+        self.assertIn(pixels, read(self.path('b.lmdb')))
+        write(self.path('s/test_y.bin'), bytes([4, 4]))
+        self.refused(1, 'test_y.bin has 2 labels for 1 images', '--format', 'stl10', '--in', 's', '--out', 'e.lmdb')
+
+
+class Shapes(IngestTest):
+    def test_same_seed_same_bytes_whatever_the_threads(self):
+        flags = ('--format', 'shapes', '--train', '300', '--test', '70', '--size', '24', '--name', 'x')
+        self.ingest(*flags, '--out', 'a.lmdb', '--threads', '1', '--result', 'a.json')
+        self.ingest(*flags, '--out', 'b.lmdb', '--threads', '5', '--result', 'b.json')
+        self.ingest(*flags, '--out', 'c.lmdb', '--seed', '1')
+        self.assertEqual(read(self.path('a.lmdb')), read(self.path('b.lmdb')))
+        self.assertEqual(read(self.path('a.json')), read(self.path('b.json')))
+        self.assertNotEqual(self.info('a.lmdb')['fingerprint'], self.info('c.lmdb')['fingerprint'])
+        info = self.info('a.lmdb')
+        self.assertEqual(info['splits'][0]['classes'], {c: 30 for c in info['classes']})
+        self.assertIn('rotation', info['attributes'])
+
+    def test_any_size_and_count(self):
+        self.ingest('--format', 'shapes', '--train', '1', '--test', '0', '--size', '301', '--out', 'a.lmdb')
+        self.assertEqual(self.counts('a.lmdb'), {'train': 1, 'test': 0})
+        self.assertIn('301x301 pixels', self.ingest('info', 'a.lmdb').stdout)
+
+
+class Interrupted(IngestTest):
+    """A dataset is either the old one or the new one."""
+
+    LONG = ('--format', 'shapes', '--size', '64', '--train', '1000000', '--out', 'x.lmdb')
+
+    def begin(self, *flags):
+        p = self.start([INGEST, *self.LONG, *flags], 'ingest')
+        self.until(lambda: any(os.path.getsize(f) > 1 << 20 for f in glob.glob(self.path('x.lmdb.tmp-*'))), 'data on disk')
+        return p
+
+    def test_killed(self):
+        self.assertEqual(self.begin().stop(signal.SIGKILL), -signal.SIGKILL)
+        self.assertFalse(os.path.exists(self.path('x.lmdb')))
+        self.assertEqual(len(glob.glob(self.path('x.lmdb.tmp-*'))), 1)
+        self.ingest('--format', 'shapes', '--train', '30', '--test', '3', '--out', 'x.lmdb')
+        self.assertEqual(self.counts('x.lmdb'), {'train': 30, 'test': 3})
+        self.assertEqual(glob.glob(self.path('x.lmdb.tmp-*')), [], 'the next ingest removes what the dead one left')
+        old = read(self.path('x.lmdb'))
+        self.begin('--replace').stop(signal.SIGKILL)
+        self.assertEqual(read(self.path('x.lmdb')), old)
+
+    def test_terminated(self):
+        p = self.begin()
+        self.assertEqual(p.stop(signal.SIGTERM), 130)
+        self.assertEqual(glob.glob(self.path('x.lmdb*')), [])
+
+    def test_two_at_once(self):
+        running = self.begin()
+        self.ingest('--format', 'shapes', '--train', '30', '--test', '3', '--out', 'x.lmdb')
+        self.assertEqual(len(glob.glob(self.path('x.lmdb.tmp-*'))), 1, "a live ingest's file is left alone")
+        self.assertEqual(running.stop(signal.SIGTERM), 130)
+        self.assertEqual(self.counts('x.lmdb'), {'train': 30, 'test': 3})
+
+
+class FullDisk(IngestTest):
+    FLAGS = ('--format', 'shapes', '--size', '64', '--train', '3000', '--out')
+
+    def test_file_size_limit(self):
+        limit = 20 << 20
+        self.refused(1, 'x.lmdb: File too large; free some space or choose another place', *self.FLAGS, 'x.lmdb',
+                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+
+    def test_small_tmpfs(self):
+        os.mkdir(self.path('disk'))
+        script = f'mount -t tmpfs -o size=12m tmpfs disk || exit 99; "$0" "$@" 2>err; echo $?; ls disk; cat err; head -c 1000 /dev/zero >disk/room'
+        done = subprocess.run(['unshare', '-m', 'sh', '-c', script, INGEST, *self.FLAGS, 'disk/x.lmdb'], cwd=self.folder,
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode in (1, 99) and 'permitted' in done.stderr:
+            self.skipTest('mounting is not permitted here; test_file_size_limit stands in')
+        self.assertEqual(done.stdout.splitlines()[0], '1', done.stderr)
+        self.assertEqual(len(done.stdout.splitlines()), 2, done.stdout)
+        self.assertIn('disk/x.lmdb: No space left on device; free some space', done.stdout)
+
+
+if __name__ == '__main__':
+    unittest.main()
