@@ -22,11 +22,8 @@ const struct opt model_opts[] = {
 
 static bool one_of(const char *choices, const char *word) {
   size_t n = strlen(word);
-  for (const char *c = choices; *c;) {
-    size_t m = strcspn(c, "|");
-    if (m == n && strncmp(c, word, n) == 0) return true;
-    c += m + (c[m] == '|');
-  }
+  for (const char *c = choices; c; c = strchr(c, '|'), c += c != NULL)
+    if (strncmp(c, word, n) == 0 && (c[n] == '|' || c[n] == '\0')) return true;
   return false;
 }
 

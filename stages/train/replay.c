@@ -107,15 +107,15 @@ static enum status keep_tensors(struct replay *r, const char *prefix, bool gradi
 }
 
 static enum status keep_losses(struct replay *r, int64_t steps) {
-  struct shape shape = {2, {steps, 1 + N_TERMS}};
-  if (step_dtype(r->step) == DTYPE_F64)
-    return tensor_list_data(&r->out, "", "losses", DTYPE_F64, shape, r->losses);
-  int64_t n = shape_count(shape);
-  float *narrow = malloc((size_t)n * sizeof *narrow);
-  if (!narrow) return fail(E_MEMORY, "out of memory");
-  for (int64_t i = 0; i < n; i++) narrow[i] = (float)r->losses[i];
-  enum status st = tensor_list_data(&r->out, "", "losses", DTYPE_F32, shape, narrow);
-  free(narrow);
+  const struct shape shape = {2, {steps, 1 + N_TERMS}};
+  const enum dtype dtype = step_dtype(r->step);
+  void *data;
+  enum status st = tensor_list_room(&r->out, "", "losses", dtype, shape, &data);
+  for (int64_t i = 0; st == OK && i < shape_count(shape); i++)
+    if (dtype == DTYPE_F64)
+      ((double *)data)[i] = r->losses[i];
+    else
+      ((float *)data)[i] = (float)r->losses[i];
   return st;
 }
 

@@ -59,8 +59,9 @@ enum status settings_make(json_t **out, const struct run *run) {
                            triple(run->normalization.mean), "std", triple(run->normalization.std));
   *out = json_pack("{s:I, s:s, s:I, s:s}", "seed", (json_int_t)o->seed, "device", o->device.device, "threads",
                    (json_int_t)o->device.threads, "weights", digest);
-  json_t *parts[] = {network, losses, optimiser, data};
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+  enum { N_PARTS = 4 };
+  json_t *parts[N_PARTS] = {network, losses, optimiser, data};
+  for (size_t i = 0; i < N_PARTS; i++) {
     if (!parts[i] || !*out || json_object_update(*out, parts[i]) != 0) st = fail(E_MEMORY, "out of memory");
     json_decref(parts[i]);
   }
@@ -127,7 +128,7 @@ out:
 
 enum status outputs_write(const struct run *run, double elapsed_s) {
   char final_path[PATH_MAX], backbone_path[PATH_MAX], metrics_path[PATH_MAX];
-  struct weights_metadata m;
+  struct weights_metadata m = {0};
   enum status st = OK;
   snprintf(final_path, sizeof final_path, "%s/final.safetensors", run->folder);
   snprintf(backbone_path, sizeof backbone_path, "%s/backbone.safetensors", run->folder);

@@ -65,7 +65,7 @@ static void assert_near(struct step *s, struct value v, const struct tensor_view
   for (int64_t i = 0; i < n; i++) {
     difference += (a[i] - b[i]) * (a[i] - b[i]);
     norm += (double)b[i] * b[i];
-    largest = fmax(largest, fabs(b[i]));
+    largest = fmax(largest, fabs((double)b[i]));
   }
   free(a);
   if (largest >= 1e-6 && !(sqrt(difference / norm) <= tolerance))

@@ -15,7 +15,7 @@ static enum status find(const char *method, const char *base, const char **found
 
 static void names_find_a_method_and_its_base(void **state) {
   (void)state;
-  const char *m, *b;
+  const char *m = NULL, *b = NULL;
   assert_int_equal(find("stl", NULL, &m, &b), OK);
   assert_string_equal(m, "stl");
   assert_string_equal(b, "simclr");
@@ -28,7 +28,7 @@ static void names_find_a_method_and_its_base(void **state) {
 
 static void unknown_names_list_the_valid_ones(void **state) {
   (void)state;
-  const char *m, *b;
+  const char *m = NULL, *b = NULL;
   assert_int_equal(find("slt", NULL, &m, &b), E_ARG);
   assert_non_null(strstr(fail_message(), "none, stl"));
   assert_non_null(strstr(fail_message(), "simclr"));
