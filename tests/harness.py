@@ -152,3 +152,14 @@ def shapes(path, train=200, test=40, size=40, seed=3):
                     '--test', str(test), '--seed', str(seed)], check=True, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)
     return path
+
+
+def damaged(path, out):
+    """A copy of a dataset with a flipped byte in every fourth page or so of its middle half: samples fail their checksum."""
+    with open(path, 'rb') as f:
+        data = bytearray(f.read())
+    for at in range(len(data) // 4, len(data) // 4 * 3, 16384):
+        data[at] ^= 0xff
+    with open(out, 'wb') as f:
+        f.write(data)
+    return out

@@ -11,7 +11,7 @@ import unittest
 import msgpack
 import zmq
 
-from harness import SLOW, FlowTest, shapes
+from harness import SLOW, FlowTest, damaged, shapes
 
 STEPS = 40
 
@@ -248,16 +248,10 @@ class DataPlane(FlowTest):
         self.assertTrue(wrong.running())
 
     def test_damaged_sample_stops_the_run_and_is_named(self):
-        damaged = self.path('damaged.lmdb')
-        with open(DATA, 'rb') as f:
-            data = bytearray(f.read())
-        for at in range(len(data) // 4, len(data) // 4 * 3, 16384):
-            data[at] ^= 0xff
-        with open(damaged, 'wb') as f:
-            f.write(data)
-        consumer = self.count(damaged, steps=STEPS, ledger='ledger')
-        self.decode(damaged)
-        self.decode(damaged)
+        bad = damaged(DATA, self.path('bad.lmdb'))
+        consumer = self.count(bad, steps=STEPS, ledger='ledger')
+        self.decode(bad)
+        self.decode(bad)
         self.augment()
         self.assertEqual(consumer.wait(20), 1)
         last = consumer.log().splitlines()[-1]

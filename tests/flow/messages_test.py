@@ -1,0 +1,142 @@
+"""Real messages of every kind against schemas/messages: a tap between the processes keeps what passes."""
+import glob
+import json
+import os
+import re
+import threading
+import unittest
+
+import jsonschema
+import msgpack
+import zmq
+
+from harness import ROOT, FlowTest, damaged, shapes
+
+BODY_KINDS = {'ticket': 2, 'decoded': 3, 'augmented': 4}  # kind: frames
+
+
+def load_schemas():
+    schemas = {}
+    for path in glob.glob(f'{ROOT}/schemas/messages/*.schema.json'):
+        with open(path) as f:
+            schemas[os.path.basename(path).split('.')[0]] = json.load(f)
+    return schemas
+
+
+class Tap(threading.Thread):
+    """Stands between workers and their upstream and keeps every message. Decode workers' endpoints are replaced in
+    passing by taps of their own."""
+
+    def __init__(self, listen, upstream, kept, second=True):
+        super().__init__(daemon=True)
+        self.listen, self.upstream, self.kept, self.second = listen, upstream, kept, second
+        self.stopping, self.taps = False, []
+        self.start()
+
+    def hello(self, frames):
+        head = msgpack.unpackb(frames[0])
+        if self.second and head['kind'] == 'hello' and head['serve']:
+            tap = Tap(head['serve'] + '-tap', head['serve'], self.kept, second=False)
+            self.taps.append(tap)
+            frames = [msgpack.packb(dict(head, serve=tap.listen))]
+        return frames
+
+    def run(self):
+        context = zmq.Context()
+        front = context.socket(zmq.ROUTER)
+        front.linger = 0
+        front.bind(self.listen)
+        poller, backs, whose = zmq.Poller(), {}, {}
+        poller.register(front, zmq.POLLIN)
+        while not self.stopping:
+            for s, _ in poller.poll(50):
+                frames = s.recv_multipart()
+                if s is front:
+                    peer, frames = frames[0], frames[1:]
+                    self.kept.append(frames)
+                    if peer not in backs:
+                        backs[peer] = context.socket(zmq.DEALER)
+                        backs[peer].linger = 0
+                        backs[peer].connect(self.upstream)
+                        whose[backs[peer]] = peer
+                        poller.register(backs[peer], zmq.POLLIN)
+                    backs[peer].send_multipart(self.hello(frames))
+                else:
+                    self.kept.append(frames)
+                    front.send_multipart([whose[s], *frames])
+        for tap in self.taps:
+            tap.stop()
+        context.destroy(linger=0)
+
+    def stop(self):
+        self.stopping = True
+        self.join()
+
+
+class Messages(FlowTest):
+    def collect(self):
+        """What passes in a whole run, with a worker that is refused, one that leaves, and a sample that is damaged."""
+        data, other = shapes(self.path('a.lmdb')), shapes(self.path('b.lmdb'), train=8)
+        kept, tapped = [], self.listen('tap')
+        tap = Tap(tapped, self.listen(), kept)
+        consumer = self.count(data, steps=20, sleep_ms=60)
+        leaving = [self.decode(data, connect=tapped), self.augment(tapped)]
+        refused = self.decode(other, connect=tapped)
+        self.finish(consumer)
+        self.until(lambda: 'refuses this worker' in refused.log(), 'refusal')
+        for p in leaving:
+            self.assertEqual(p.stop(), 0)
+        bad = damaged(data, self.path('bad.lmdb'))
+        consumer = self.count(bad, steps=20)
+        self.decode(bad, connect=tapped)
+        self.augment(tapped)
+        self.assertEqual(consumer.wait(), 1)
+        tap.stop()
+        return kept
+
+    def test_every_kind_fits_its_schema(self):
+        schemas = load_schemas()
+        validators = {name: jsonschema.Draft202012Validator(s) for name, s in schemas.items()}
+        seen = {}
+        for frames in self.collect():
+            head = msgpack.unpackb(frames[0])
+            kind = head['kind']
+            seen[kind] = seen.get(kind, 0) + 1
+            validators[kind].validate(json.loads(json.dumps(head)))
+            self.assertEqual(len(frames), BODY_KINDS.get(kind, 1), kind)
+            if kind in BODY_KINDS:
+                body = msgpack.unpackb(frames[1])
+                validators['ticket_body'].validate(json.loads(json.dumps(body)))
+                self.payload(kind, head, body, frames)
+        self.assertEqual(set(seen), set(schemas) - {'ticket_body'}, seen)
+
+    def payload(self, kind, head, body, frames):
+        n = len(body['ids'])
+        if kind == 'decoded':
+            self.assertEqual([len(head[k]) for k in ('height', 'width', 'offset', 'left', 'top', 'whole_height', 'whole_width')],
+                             [n] * 7)
+        if kind in ('decoded', 'augmented'):
+            end = max(o + 3 * h * w for o, h, w in zip(head['offset'], head['height'], head['width']))
+            self.assertEqual(end, len(frames[2]))
+        if kind == 'augmented':
+            self.assertEqual(len(head['height']), n * len(head['params']))
+            self.assertEqual(len(frames[3]), 4 * n * sum(head['params']))
+
+    def test_schemas_are_valid_and_have_the_limits_of_the_source(self):
+        """The tables in message.c and ticket.c and the schemas say the same."""
+        schemas = load_schemas()
+        for name, schema in schemas.items():
+            jsonschema.Draft202012Validator.check_schema(schema)
+            self.assertEqual(sorted(schema['properties']), sorted(schema['required']), name)
+        with open(f'{ROOT}/common/wire/message.c') as f:
+            source = f.read()
+        keys = set(re.findall(r'\{"(\w+)", FIELD_', source))
+        named = {k for name, s in schemas.items() if name != 'ticket_body' for k in s['properties']}
+        self.assertEqual(keys | {'v', 'kind'}, named)
+        with open(f'{ROOT}/common/wire/ticket.c') as f:
+            keys = set(re.findall(r'\{"(\w+)", FIELD_', f.read()))
+        self.assertEqual(keys | {'v'}, set(schemas['ticket_body']['properties']))
+
+
+if __name__ == '__main__':
+    unittest.main()
