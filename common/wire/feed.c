@@ -89,6 +89,7 @@ enum status feed_open(struct feed **out, const struct feed_options *options, con
   if (getrandom(&f->incarnation, sizeof f->incarnation, 0) != sizeof f->incarnation)
     TRY(fail(E_IO, "no random numbers: %s", strerror(errno)));
   f->incarnation >>= 11; /* 53 bits: what every JSON reader keeps */
+  TRY(self_test(f->check));
   TRY(dataset_open(&f->dataset, options->dataset));
   TRY(window_open(&f->window, f->dataset, plan, options->shard, options->window));
   f->context = zmq_ctx_new();

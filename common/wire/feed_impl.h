@@ -10,12 +10,13 @@
 
 #include "wire/feed.h"
 #include "wire/ledger.h"
+#include "wire/self_test.h"
 #include "wire/server.h"
 #include "wire/window.h"
 
 struct feed {
   struct feed_options options;
-  char run[RUN_NAME_MAX + 1], endpoint[ENDPOINT_MAX + 1];
+  char run[RUN_NAME_MAX + 1], endpoint[ENDPOINT_MAX + 1], check[SELF_TEST_HEX + 1];
   struct dataset *dataset;
   struct ledger *ledger;
   void *context;

@@ -107,6 +107,8 @@ static const char *admit(void *owner, const struct message *hello) {
              TEXT_ARG(hello->build), TANDEM_VERSION);
     return f->refusal;
   }
+  if (!text_is(hello->check, f->check))
+    return "its self-test makes other pixels than the consumer's; install the same libjpeg and build";
   if (text_is(hello->role, "augment")) return NULL;
   if (!text_is(hello->role, "decode")) return "its role is neither decode nor augment";
   if (hello->serve.size < 6 ||

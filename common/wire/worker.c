@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "wire/link.h"
+#include "wire/self_test.h"
 #include "wire/server.h"
 #include "wire/work.h"
 
@@ -40,7 +41,7 @@ struct worker {
   void *state;
   const struct worker_options *options;
   void *context;
-  char name[WORKER_NAME_MAX + 1], serve[ENDPOINT_MAX + 1];
+  char name[WORKER_NAME_MAX + 1], serve[ENDPOINT_MAX + 1], check[SELF_TEST_HEX + 1];
   struct message hello;
   struct drops drops;
   struct link consumer;
@@ -337,7 +338,8 @@ static enum status loop(struct worker *w) {
 static const char *admit(void *owner, const struct message *hello) {
   struct worker *w = owner;
   if (!text_is(hello->role, "augment")) return "a decode worker serves augment workers only";
-  if (!text_equal(hello->build, w->hello.build)) return "the builds differ";
+  if (!text_equal(hello->build, w->hello.build) || !text_equal(hello->check, w->hello.check))
+    return "the builds differ";
   return NULL;
 }
 
@@ -400,12 +402,13 @@ static enum status worker_open(struct worker *w) {
   w->drops.where = "worker";
   w->context = zmq_ctx_new();
   if (!w->context) return fail(E_IO, "cannot start ZeroMQ: %s", zmq_strerror(errno));
-  enum status st = w->stage->serves ? open_server(w) : OK;
+  enum status st = self_test(w->check);
+  if (st == OK && w->stage->serves) st = open_server(w);
   w->hello = (struct message){.kind = MESSAGE_HELLO,
                               .role = text_of(w->stage->role),
                               .worker = text_of(w->name),
                               .build = text_of(TANDEM_VERSION),
-                              .check = text_of(w->options->check),
+                              .check = text_of(w->check),
                               .serve = text_of(w->serve),
                               .datasets = w->options->datasets};
   if (st == OK)

@@ -54,7 +54,6 @@ struct worker_options {
   const char *serve;     /* where a serving stage binds; NULL: a private endpoint of the consumer's kind */
   bool insecure;         /* allow a TCP address beyond this machine */
   struct texts datasets; /* fingerprints of what a decode worker can read */
-  const char *check;     /* self-test digest */
 };
 
 /* Works until SIGINT or SIGTERM, then OK. Before: stop_on_signals. Errors: E_ARG, E_IO, E_EXISTS, E_MEMORY.

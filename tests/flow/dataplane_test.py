@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 import unittest
@@ -11,7 +12,8 @@ import unittest
 import msgpack
 import zmq
 
-from harness import SLOW, FlowTest, damaged, shapes
+from harness import SLOW, FlowTest, damaged, program, shapes
+from tap import Tap
 
 STEPS = 40
 
@@ -246,6 +248,78 @@ class DataPlane(FlowTest):
         self.finish(consumer)
         self.check()
         self.assertTrue(wrong.running())
+
+    def reply_to(self, **changes):
+        """What the consumer answers to this greeting."""
+        version = subprocess.run([program('decode'), '--version'], check=True, capture_output=True, text=True).stdout.split()[-1]
+        hello = {'v': 1, 'kind': 'hello', 'role': 'augment', 'worker': 'x', 'build': version, 'check': '', 'serve': '',
+                 'datasets': [], **changes}
+        with zmq.Context() as context, context.socket(zmq.DEALER) as s:
+            s.linger = 0
+            s.connect(self.listen())
+            s.send(msgpack.packb(hello))
+            self.assertTrue(s.poll(5000 * SLOW), 'no answer')
+            return msgpack.unpackb(s.recv())
+
+    def test_strangers_are_refused_with_the_reason(self):
+        self.count(DATA, steps=STEPS)
+        for changes, reason in [({'build': '0.0.1'}, 'build 0.0.1'), ({'check': '0' * 16}, 'self-test'), ({'v': 2}, 'version 2'),
+                                ({'role': 'cook'}, 'role')]:
+            if 'role' in changes:
+                changes['check'] = self.self_test()
+            answer = self.reply_to(**changes)
+            self.assertEqual(answer['kind'], 'refuse')
+            self.assertIn(reason, answer['reason'])
+
+    def self_test(self):
+        """The digest with which an augment worker greets."""
+        with zmq.Context() as context, context.socket(zmq.ROUTER) as s:
+            s.bind(self.listen('ask'))
+            self.augment(self.listen('ask'))
+            self.assertTrue(s.poll(5000 * SLOW), 'no greeting')
+            return msgpack.unpackb(s.recv_multipart()[1])['check']
+
+    def meddle(self, change):
+        """A run whose augment worker's messages pass through `change`."""
+        consumer = self.count(DATA, steps=STEPS, ledger='ledger')
+        tap = Tap(self.listen('tap'), self.listen(), change=change)
+        self.addCleanup(tap.stop)
+        self.decode(DATA)
+        self.augment(self.listen('tap'))
+        return consumer
+
+    def test_repeated_results_are_counted(self):
+        consumer = self.meddle(lambda head, frames: [frames] * (2 if head['kind'] == 'augmented' else 1))
+        self.assertGreater(self.finish(consumer)['duplicates'], 0)
+        self.check()
+
+    def test_flipped_pixel_stops_the_run(self):
+        def flip(head, frames):
+            if head['kind'] != 'augmented':
+                return [frames]
+            return [frames, [*frames[:2], bytes([frames[2][0] ^ 1]) + frames[2][1:], frames[3]]]
+
+        consumer = self.meddle(flip)
+        self.assertEqual(consumer.wait(20), 1)
+        self.assertIn('came back twice with different bytes', consumer.log().splitlines()[-1])
+
+    def test_results_that_do_not_fit_their_ticket_are_dropped(self):
+        bad = [lambda h, f: [f[0], f[1], f[2][:-1], f[3]],
+               lambda h, f: [f[0], f[1], f[2], f[3] + b'1234'],
+               lambda h, f: [msgpack.packb(dict(h, height=h['height'][:-1])), *f[1:]],
+               lambda h, f: [msgpack.packb(dict(h, offset=[2 ** 52] * len(h['offset']))), *f[1:]],
+               lambda h, f: [msgpack.packb(dict(h, params=[1000] * len(h['params']))), *f[1:]],
+               lambda h, f: [f[0], msgpack.packb(dict(msgpack.unpackb(f[1]), seed=99)), *f[2:]],
+               lambda h, f: [msgpack.packb(dict(h, incarnation=1)), *f[1:]]]
+
+        def change(head, frames):
+            if head['kind'] != 'augmented':
+                return [frames]
+            return [make(head, frames) for make in bad] + [frames]
+
+        line = self.finish(self.meddle(change))
+        self.assertGreaterEqual(line['dropped'], len(bad) * STEPS)
+        self.check()
 
     def test_damaged_sample_stops_the_run_and_is_named(self):
         bad = damaged(DATA, self.path('bad.lmdb'))

@@ -3,14 +3,13 @@ import glob
 import json
 import os
 import re
-import threading
 import unittest
 
 import jsonschema
 import msgpack
-import zmq
 
 from harness import ROOT, FlowTest, damaged, shapes
+from tap import Tap
 
 BODY_KINDS = {'ticket': 2, 'decoded': 3, 'augmented': 4}  # kind: frames
 
@@ -21,56 +20,6 @@ def load_schemas():
         with open(path) as f:
             schemas[os.path.basename(path).split('.')[0]] = json.load(f)
     return schemas
-
-
-class Tap(threading.Thread):
-    """Stands between workers and their upstream and keeps every message. Decode workers' endpoints are replaced in
-    passing by taps of their own."""
-
-    def __init__(self, listen, upstream, kept, second=True):
-        super().__init__(daemon=True)
-        self.listen, self.upstream, self.kept, self.second = listen, upstream, kept, second
-        self.stopping, self.taps = False, []
-        self.start()
-
-    def hello(self, frames):
-        head = msgpack.unpackb(frames[0])
-        if self.second and head['kind'] == 'hello' and head['serve']:
-            tap = Tap(head['serve'] + '-tap', head['serve'], self.kept, second=False)
-            self.taps.append(tap)
-            frames = [msgpack.packb(dict(head, serve=tap.listen))]
-        return frames
-
-    def run(self):
-        context = zmq.Context()
-        front = context.socket(zmq.ROUTER)
-        front.linger = 0
-        front.bind(self.listen)
-        poller, backs, whose = zmq.Poller(), {}, {}
-        poller.register(front, zmq.POLLIN)
-        while not self.stopping:
-            for s, _ in poller.poll(50):
-                frames = s.recv_multipart()
-                if s is front:
-                    peer, frames = frames[0], frames[1:]
-                    self.kept.append(frames)
-                    if peer not in backs:
-                        backs[peer] = context.socket(zmq.DEALER)
-                        backs[peer].linger = 0
-                        backs[peer].connect(self.upstream)
-                        whose[backs[peer]] = peer
-                        poller.register(backs[peer], zmq.POLLIN)
-                    backs[peer].send_multipart(self.hello(frames))
-                else:
-                    self.kept.append(frames)
-                    front.send_multipart([whose[s], *frames])
-        for tap in self.taps:
-            tap.stop()
-        context.destroy(linger=0)
-
-    def stop(self):
-        self.stopping = True
-        self.join()
 
 
 class Messages(FlowTest):

@@ -1,0 +1,60 @@
+"""A tap in the data plane: passes messages on, keeps them, and may change them on the way."""
+import threading
+
+import msgpack
+import zmq
+
+
+class Tap(threading.Thread):
+    """Stands between workers and their upstream and keeps every message. Decode workers' endpoints are replaced in
+    passing by taps of their own."""
+
+    def __init__(self, listen, upstream, kept=None, second=True, change=None):
+        """`change(head, frames)` gives the list of messages to send upstream instead."""
+        super().__init__(daemon=True)
+        self.listen, self.upstream, self.second, self.change = listen, upstream, second, change
+        self.kept = [] if kept is None else kept
+        self.stopping, self.taps = False, []
+        self.start()
+
+    def upward(self, frames):
+        head = msgpack.unpackb(frames[0])
+        if self.change:
+            return self.change(head, frames)
+        if self.second and head['kind'] == 'hello' and head['serve']:
+            tap = Tap(head['serve'] + '-tap', head['serve'], self.kept, second=False)
+            self.taps.append(tap)
+            frames = [msgpack.packb(dict(head, serve=tap.listen))]
+        return [frames]
+
+    def run(self):
+        context = zmq.Context()
+        front = context.socket(zmq.ROUTER)
+        front.linger = 0
+        front.bind(self.listen)
+        poller, backs, whose = zmq.Poller(), {}, {}
+        poller.register(front, zmq.POLLIN)
+        while not self.stopping:
+            for s, _ in poller.poll(50):
+                frames = s.recv_multipart()
+                if s is front:
+                    peer, frames = frames[0], frames[1:]
+                    self.kept.append(frames)
+                    if peer not in backs:
+                        backs[peer] = context.socket(zmq.DEALER)
+                        backs[peer].linger = 0
+                        backs[peer].connect(self.upstream)
+                        whose[backs[peer]] = peer
+                        poller.register(backs[peer], zmq.POLLIN)
+                    for message in self.upward(frames):
+                        backs[peer].send_multipart(message)
+                else:
+                    self.kept.append(frames)
+                    front.send_multipart([whose[s], *frames])
+        for tap in self.taps:
+            tap.stop()
+        context.destroy(linger=0)
+
+    def stop(self):
+        self.stopping = True
+        self.join()
