@@ -15,7 +15,7 @@
 #include "result.h"
 #include "store/features.h"
 
-enum { TRAIN, TEST };
+enum { TRAIN, TEST, MAX_CLASSES = 100000 };
 
 /* Everything open during a run. */
 struct run {
@@ -51,40 +51,65 @@ static enum status check_labels(const char *dataset, const struct split *split) 
   return OK;
 }
 
+static enum status open_dataset(struct run *r) {
+  enum status st;
+  const char *path = r->o->feed.dataset;
+  TRY(dataset_open(&r->dataset, path));
+  size_t classes = dataset_info(r->dataset)->n_classes;
+  if (classes < 2 || classes > MAX_CLASSES) {
+    st = fail(E_ARG, "%s has %zu classes; linear evaluation takes from 2 to %d", path, classes, MAX_CLASSES);
+    goto out;
+  }
+  TRY(check_labels(path, r->splits[TRAIN] = dataset_split(r->dataset, r->o->train_split)));
+  TRY(check_labels(path, r->splits[TEST] = dataset_split(r->dataset, r->o->test_split)));
+out:
+  return st;
+}
+
+/* Finds out now whether a file can be written there, not after the work. */
+static enum status try_writing(const char *path) {
+  struct atomic_file *file;
+  enum status st = atomic_file_open(&file, path);
+  if (st == OK) atomic_file_abort(&file);
+  return st;
+}
+
+static enum status prepare_outputs(struct run *r) {
+  enum status st;
+  const struct linear_options *o = r->o;
+  TRY(file_make_folder(o->out));
+  TRY(place(r->features, o, "features.lmdb"));
+  TRY(place(r->classifier, o, "classifier.safetensors"));
+  TRY(place(r->result, o, "result.json"));
+  TRY(try_writing(r->result));
+  if (o->result) TRY(try_writing(o->result));
+out:
+  return st;
+}
+
 /* Opens and checks every input, before any time is spent. */
 static enum status open_inputs(struct run *r) {
   enum status st;
-  const struct linear_options *o = r->o;
   int64_t n_validation;
-  TRY(linear_options_check(o));
-  TRY(weights_source_open(&r->source, o));
-  TRY(dataset_open(&r->dataset, o->feed.dataset));
+  TRY(linear_options_check(r->o));
+  TRY(weights_source_open(&r->source, r->o));
+  TRY(open_dataset(r));
+  TRY(validation_count(r->o, r->splits[TRAIN]->count, &n_validation));
   const struct dataset_info *info = dataset_info(r->dataset);
-  if (info->n_classes < 2) {
-    st = fail(E_ARG, "%s has %zu classes; linear evaluation needs at least two", o->feed.dataset,
-              info->n_classes);
-    goto out;
-  }
-  TRY(check_labels(o->feed.dataset, r->splits[TRAIN] = dataset_split(r->dataset, o->train_split)));
-  TRY(check_labels(o->feed.dataset, r->splits[TEST] = dataset_split(r->dataset, o->test_split)));
-  TRY(validation_count(o, r->splits[TRAIN]->count, &n_validation));
   if (!r->source.has_mean_std) {
     memcpy(r->source.mean, info->mean, sizeof info->mean);
     memcpy(r->source.std, info->std, sizeof info->std);
   }
   TRY(policy_load(&r->policy, "evaluate", (int32_t)r->source.size));
-  TRY(file_make_folder(o->out));
-  TRY(place(r->features, o, "features.lmdb"));
-  TRY(place(r->classifier, o, "classifier.safetensors"));
-  TRY(place(r->result, o, "result.json"));
-  r->evaluation = (struct evaluation){.options = o,
+  r->evaluation = (struct evaluation){.options = r->o,
                                       .source = &r->source,
                                       .dataset = info,
                                       .policy = policy_json(r->policy),
-                                      .n_train = r->splits[TRAIN]->count - n_validation,
                                       .n_validation = n_validation,
+                                      .n_train = r->splits[TRAIN]->count - n_validation,
                                       .n_test = r->splits[TEST]->count,
                                       .sweep = &r->sweep};
+  TRY(prepare_outputs(r));
 out:
   return st;
 }

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,9 +70,10 @@ enum status weights_are_random(const char *weights, bool *random, uint64_t *seed
   if (!*random) return OK;
   const char *text = weights + sizeof prefix - 1;
   char *end;
+  errno = 0;
   *seed = strtoull(text, &end, 10);
-  bool digits = *text >= '0' && *text <= '9' && !*end;
-  return digits ? OK : fail(E_ARG, "--weights %s: the seed is not a whole number", weights);
+  bool good = *text >= '0' && *text <= '9' && !*end && errno == 0;
+  return good ? OK : fail(E_ARG, "--weights %s: the seed is not a whole number", weights);
 }
 
 enum status validation_count(const struct linear_options *o, int64_t n, int64_t *out) {

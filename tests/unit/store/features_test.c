@@ -166,7 +166,9 @@ static void damage_is_found(void **state) {
   write_store("f.lmdb", "key", 4, 20, 6);
   check(file_read("f.lmdb", 1 << 24, &bytes, &size));
   const float value = feature(11, 2);
-  while (at + 4 <= size && memcmp(bytes + at, &value, 4) != 0) at++;
+  uint8_t stored[4];
+  memcpy(stored, &value, 4);
+  while (at + 4 <= size && memcmp(bytes + at, stored, 4) != 0) at++;
   assert_true(at + 4 <= size);
   bytes[at] ^= 1;
   check(file_write("f.lmdb", bytes, size));
