@@ -237,7 +237,7 @@ static bool node_fill(struct graph *g, struct node *n, const void *attr, size_t 
   }
   size_t count = (size_t)n->n_in;
   n->attr = malloc(attr_size ? attr_size : 1);
-  n->in = calloc(count, sizeof *n->in);
+  n->in = calloc(count, sizeof *n->in); // NOLINT(bugprone-sizeof-expression): an array of pointers
   n->in_grad = calloc(count, sizeof *n->in_grad);
   n->accumulate = calloc(count, sizeof *n->accumulate);
   n->merge = calloc(count, sizeof *n->merge);
@@ -280,9 +280,9 @@ size_t graph_tensors(const struct graph *g, const struct graph_tensor **tensors)
 }
 
 struct value graph_gradient(const struct graph *g, struct value v) {
-  const struct tensor *t = graph_lookup(g, v);
-  return t && v.id > 0 && t->grad && (t->role == TENSOR_PARAM || t->output) ? (struct value){-v.id}
-                                                                            : (struct value){0};
+  const struct tensor *t = v.id > 0 ? graph_lookup(g, v) : NULL;
+  bool readable = t && t->grad && (t->role == TENSOR_PARAM || t->output);
+  return (struct value){readable ? -v.id : 0};
 }
 
 void graph_set_bn_momentum(struct graph *g, double momentum) { g->run.bn_momentum = momentum; }

@@ -18,7 +18,7 @@ struct block {
 
 struct planner {
   struct graph *g;
-  struct tensor *root;
+  struct tensor *root; /* NULL: forward only */
   struct block *blocks;
   size_t n_blocks, room;
   int32_t *last_use, *first_grad; /* per tensor, by position in graph->tensors */
@@ -226,7 +226,7 @@ static enum status place_arena(struct planner *p) {
     for (size_t j = 0; j < i; j++) {
       if (p->blocks[j].from <= b->to && b->from <= p->blocks[j].to) busy[n_busy++] = &p->blocks[j];
     }
-    qsort(busy, n_busy, sizeof *busy, by_offset);
+    qsort(busy, n_busy, sizeof *busy, by_offset); // NOLINT(bugprone-sizeof-expression): an array of pointers
     for (size_t j = 0; j < n_busy && busy[j]->offset < b->offset + b->bytes; j++) {
       size_t behind = busy[j]->offset + busy[j]->bytes;
       if (behind > b->offset) b->offset = behind;
@@ -295,19 +295,19 @@ static enum status plan_memory(struct graph *g, struct tensor *root) {
 enum status graph_plan_vjp(struct graph *g, struct value root_value) {
   if (g->error != OK) return fail(g->error, "%s", g->error_text);
   if (g->planned) return fail(E_ARG, "the graph is already planned");
-  struct tensor *root = root_value.id > 0 ? graph_lookup(g, root_value) : NULL;
+  struct tensor *root = training(g) && root_value.id > 0 ? graph_lookup(g, root_value) : NULL;
   if (training(g) && (!root || root->role != TENSOR_RESULT)) {
     return fail(E_ARG, "a training graph needs a loss that an op computes");
   }
   enum status st = OK;
-  if (training(g)) mark_gradients(g, root);
   g->planned = true;
   g->backend->enter(g->run.device);
+  if (root) mark_gradients(g, root);
   TRY(prepare_nodes(g));
   TRY(plan_memory(g, root));
   TRY(bind_nodes(g));
   TRY(list_tensors(g));
-  if (training(g)) TRY(seed_gradient(g, root));
+  if (root) TRY(seed_gradient(g, root));
 out:
   return st;
 }

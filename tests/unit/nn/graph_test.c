@@ -198,6 +198,12 @@ static void pixels_are_normalised(void **state) {
   }
 }
 
+static bool differ(const float *a, const float *b, int count) {
+  int different = 0;
+  for (int i = 0; i < count; i++) different += a[i] != b[i];
+  return different > count / 2;
+}
+
 /* A value depends on the seed, the name and its index; not on order, shape or backend. */
 static void starting_values_depend_on_seed_and_name(void **state) {
   (void)state;
@@ -215,12 +221,12 @@ static void starting_values_depend_on_seed_and_name(void **state) {
   CHECK(graph_init(h, 7));
   CHECK(graph_read_f32(g, first, a, COUNT));
   CHECK(graph_read_f32(h, same, b, COUNT));
-  assert_memory_equal(a, b, sizeof a);
+  for (int i = 0; i < COUNT; i++) assert_true(a[i] == b[i]);
   CHECK(graph_read_f32(h, other, b, COUNT));
-  assert_true(memcmp(a, b, sizeof a) != 0);
+  assert_true(differ(a, b, COUNT));
   CHECK(graph_init(h, 8));
   CHECK(graph_read_f32(h, same, b, COUNT));
-  assert_true(memcmp(a, b, sizeof a) != 0);
+  assert_true(differ(a, b, COUNT));
   double sum = 0, square = 0, beyond = 0, low = 1, high = -1;
   for (int i = 0; i < COUNT; i++) {
     sum += a[i];
