@@ -6,7 +6,8 @@
 #ifndef IMAGE_SIMD_H
 #define IMAGE_SIMD_H
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&                          \
+    !defined(__SANITIZE_THREAD__)
 #define PIXEL_LOOP __attribute__((target_clones("avx2", "default")))
 #else
 #define PIXEL_LOOP
