@@ -2,7 +2,8 @@
  *
  * That cannot change a result: without -ffast-math, and with -ffp-contract=off, every variant performs the
  * same IEEE operations in the same order. The sanitizers' start-up does not get along with run-time
- * selection, so there the baseline variant runs alone - which also tests it against the same numbers. */
+ * selection, so there, and under clang (fuzzing), the baseline variant runs alone - which also tests it
+ * against the same numbers. */
 #ifndef IMAGE_SIMD_H
 #define IMAGE_SIMD_H
 
