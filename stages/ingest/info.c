@@ -93,7 +93,7 @@ out:
 /* --- For people --- */
 
 struct info_options {
-  const char *dataset;
+  const char *dataset, *sheet;
   bool json, verify;
 };
 
@@ -158,6 +158,7 @@ static enum status info_run(void *state) {
   struct dataset *d;
   TRY(dataset_open(&d, o->dataset));
   if (o->verify) TRY(dataset_verify(d));
+  if (o->sheet) TRY(sheet_write(d, o->sheet));
   if (o->json) {
     json_t *j = dataset_describe(dataset_info(d));
     json_dumpf(j, stdout, JSON_INDENT(1));
@@ -176,6 +177,7 @@ out:
 static const struct opt opts[] = {
     {"dataset", OPT_STR, FIELD(dataset), NULL, "dataset file", NULL, NULL, true, true},
     {"json", OPT_BOOL, FIELD(json), NULL, "print JSON"},
+    {"sheet", OPT_STR, FIELD(sheet), NULL, "also draw some images of every class into this PNG file"},
     {"verify", OPT_BOOL, FIELD(verify), NULL, "read every sample and compare checksums and fingerprint"},
     {0}};
 

@@ -91,6 +91,9 @@ struct ingest_outcome {
 enum status result_write(const char *path, const struct ingest_options *options,
                          const struct ingest_outcome *outcome);
 
+/* Draws images of every class of the first split as one PNG. Errors: E_IO, E_FORMAT, E_MEMORY. */
+enum status sheet_write(struct dataset *dataset, const char *path);
+
 /* What is inside a dataset, as `info --json` prints it and a result holds it. NULL when out of memory. */
 json_t *dataset_describe(const struct dataset_info *info);
 

@@ -141,8 +141,9 @@ static double luminance(struct colour k) {
 
 static double between(struct rng *r, double low, double high) { return low + (high - low) * rng_next_f64(r); }
 
+/* Muted: with vivid colours a network can tell images apart by colour alone, and need not look at shapes. */
 static struct colour draw_colour(struct rng *r) {
-  double hue = rng_next_f64(r), saturation = between(r, 0.2, 0.9);
+  double hue = rng_next_f64(r), saturation = between(r, 0, 0.4);
   return (struct colour){hue, saturation, between(r, 0.15, 1)};
 }
 
@@ -150,15 +151,16 @@ struct scene scene_draw(uint64_t seed, uint32_t split, uint64_t count, uint64_t 
   struct rng r = rng_at(seed, split, (uint32_t)index, STREAM_SCENE);
   struct scene s = {.kind = (int)(rng_permute(seed, split, count, index) % SHAPE_KINDS)};
   const struct kind *k = &kinds[s.kind];
-  s.size = between(&r, 0.32, 0.55);
+  s.size = between(&r, 0.4, 0.6);
   double reach = s.size / sqrt(k->area) * k->radius, room = reach < 0.46 ? 0.5 - reach : 0.04;
   s.x = 0.5 + between(&r, -room, room);
   s.y = 0.5 + between(&r, -room, room);
-  s.turn = rng_next_f64(&r);
+  /* Rotations are bounded because no transformation of a pretraining undoes them. */
+  s.turn = between(&r, -0.1, 0.1);
   s.texture = (int)rng_below(rng_next(&r), TEXTURES);
   s.frequency = between(&r, 2.5, 4.5);
   s.phase = rng_next_f64(&r);
-  s.contrast = between(&r, 0.3, 0.7);
+  s.contrast = between(&r, 0.15, 0.5);
   s.direction = rng_next_f64(&r);
   s.background = draw_colour(&r);
   do s.shape = draw_colour(&r); /* visible: a quarter of the range of brightness apart, either way */
