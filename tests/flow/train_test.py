@@ -169,6 +169,7 @@ class TrainTest(unittest.TestCase):
     def test_sigterm_leaves_a_checkpoint_in_the_middle_of_an_epoch(self):
         with Training('stopped') as t:
             t.at_step(STEPS_PER_EPOCH + 3)
+            self.assertIn(b'GOMP_SPINCOUNT=', read(f'/proc/{t.trainer.pid}/environ'))
             t.trainer.send_signal(signal.SIGTERM)
             self.assertEqual(t.finish(), 130, t.text())
         steps = sorted(int(re.search(r'(\d+)\.safetensors$', p)[1]) for p in glob.glob('stopped/checkpoint-*'))
