@@ -24,9 +24,8 @@ static struct slice slice_of(const struct dims *d, int64_t group, int64_t channe
   return (struct slice){group * d->rows * stride + channel * d->area, d->rows, stride, d->area};
 }
 
-#define EACH(s, i)                                                                                           \
-  for (int64_t r_ = 0; r_ < (s).rows; r_++)                                                                  \
-    for (int64_t i = (s).at + r_ * (s).stride, e_ = i + (s).area; i < e_; i++)
+static int64_t count_of(struct slice s) { return s.rows * s.area; }
+static int64_t index_of(struct slice s, int64_t k) { return s.at + k / s.area * s.stride + k % s.area; }
 
 static enum status prepare(struct node *node, const struct run *run) {
   (void)run;
@@ -39,10 +38,10 @@ static enum status prepare(struct node *node, const struct run *run) {
 }
 
 static void batch_statistics(const double *x, struct slice s, double *mean, double *var) {
-  double sum = 0, squares = 0, count = (double)(s.rows * s.area);
-  EACH(s, i) sum += x[i];
+  double sum = 0, squares = 0, count = (double)count_of(s);
+  for (int64_t k = 0; k < count_of(s); k++) sum += x[index_of(s, k)];
   *mean = sum / count;
-  EACH(s, i) squares += (x[i] - *mean) * (x[i] - *mean);
+  for (int64_t k = 0; k < count_of(s); k++) squares += pow(x[index_of(s, k)] - *mean, 2);
   *var = squares / count;
 }
 
@@ -65,14 +64,15 @@ static enum status forward(struct node *node, const struct run *run) {
     double mean = ((double *)node->in[BN_MEAN]->data)[c], var = ((double *)node->in[BN_VAR]->data)[c];
     if (run->mode != GRAPH_INFERENCE) {
       batch_statistics(x, s, &mean, &var);
-      update_running(node, c, run->bn_momentum, mean, var, (double)(s.rows * s.area));
+      update_running(node, c, run->bn_momentum, mean, var, (double)count_of(s));
     }
     double scale = 1 / sqrt(var + a->eps);
     if (saved) {
       saved[2 * gc] = mean;
       saved[2 * gc + 1] = scale;
     }
-    EACH(s, i) {
+    for (int64_t k = 0; k < count_of(s); k++) {
+      int64_t i = index_of(s, k);
       y[i] = gamma[c] * ((x[i] - mean) * scale) + beta[c] + (residual ? residual[i] : 0);
       if (a->relu && y[i] <= 0) y[i] = 0;
     }
@@ -92,9 +92,9 @@ static enum status backward(struct node *node, const struct run *run) {
   for (int64_t gc = 0; gc < d.groups * d.channels; gc++) {
     int64_t c = gc % d.channels;
     struct slice s = slice_of(&d, gc / d.channels, c);
-    double mean = saved[2 * gc], scale = saved[2 * gc + 1], sum = 0, dot = 0,
-           count = (double)(s.rows * s.area);
-    EACH(s, i) {
+    double mean = saved[2 * gc], scale = saved[2 * gc + 1], sum = 0, dot = 0, count = (double)count_of(s);
+    for (int64_t k = 0; k < count_of(s); k++) {
+      int64_t i = index_of(s, k);
       double g = a->relu && y[i] <= 0 ? 0 : dy[i];
       if (dres) dres[i] = g;
       sum += g;
@@ -103,7 +103,8 @@ static enum status backward(struct node *node, const struct run *run) {
     if (dgamma) dgamma[c] = dot + (gc < d.channels ? 0 : dgamma[c]);
     if (dbeta) dbeta[c] = sum + (gc < d.channels ? 0 : dbeta[c]);
     if (!dx) continue;
-    EACH(s, i) {
+    for (int64_t k = 0; k < count_of(s); k++) {
+      int64_t i = index_of(s, k);
       double g = a->relu && y[i] <= 0 ? 0 : dy[i];
       dx[i] = gamma[c] * scale * (g - sum / count - (x[i] - mean) * scale * dot / count);
     }

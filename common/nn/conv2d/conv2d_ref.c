@@ -28,28 +28,28 @@ static void convolve_plane(const struct dims *d, struct planes a) {
           int64_t h = p * d->stride - d->pad + i, w = q * d->stride - d->pad + j;
           if (h < 0 || h >= d->h || w < 0 || w >= d->w) continue;
           if (a.y) a.y[p * d->q + q] += a.x[h * d->w + w] * a.w[i * d->k + j];
-          if (a.dx) a.dx[h * d->w + w] += a.dy[p * d->q + q] * a.w[i * d->k + j];
-          if (a.dw) a.dw[i * d->k + j] += a.dy[p * d->q + q] * a.x[h * d->w + w];
+          if (a.dy && a.dx) a.dx[h * d->w + w] += a.dy[p * d->q + q] * a.w[i * d->k + j];
+          if (a.dy && a.dw) a.dw[i * d->k + j] += a.dy[p * d->q + q] * a.x[h * d->w + w];
         }
       }
     }
   }
 }
 
-static double *plane(void *base, int64_t index, int64_t area) {
-  return base ? (double *)base + index * area : NULL;
-}
+static double *plane(double *base, int64_t index, int64_t area) { return base ? base + index * area : NULL; }
 
-static void each_plane(struct node *node, double *y, const double *dy, double *dx, double *dw) {
+/* y, or dx and dw from dy; NULL: not wanted. */
+static void each_plane(struct node *node, double *y, double *dy, double *dx, double *dw) {
   struct dims d = dims_of(node);
+  const double *x = node->in[0]->data, *w = node->in[1]->data;
   for (int64_t n = 0; n < d.n; n++) {
     for (int64_t oc = 0; oc < d.o * d.c; oc++) {
-      int64_t x = n * d.c + oc % d.c, out = n * d.o + oc / d.c;
-      convolve_plane(&d, (struct planes){.x = plane(node->in[0]->data, x, d.h * d.w),
-                                         .w = plane(node->in[1]->data, oc, d.k * d.k),
-                                         .dy = plane((void *)dy, out, d.p * d.q),
+      int64_t in = n * d.c + oc % d.c, out = n * d.o + oc / d.c;
+      convolve_plane(&d, (struct planes){.x = x + in * d.h * d.w,
+                                         .w = w + oc * d.k * d.k,
+                                         .dy = plane(dy, out, d.p * d.q),
                                          .y = plane(y, out, d.p * d.q),
-                                         .dx = plane(dx, x, d.h * d.w),
+                                         .dx = plane(dx, in, d.h * d.w),
                                          .dw = plane(dw, oc, d.k * d.k)});
     }
   }

@@ -8,12 +8,12 @@
 /* saved: U [2N,D], norms [2N], softmax [2N,2N]; backward scratch: dS + dS^T [2N,2N], dU [2N,D]. */
 struct parts {
   float *u, *norm, *p;
-  int64_t n, d;
+  int64_t half, n, d; /* N, 2N, D */
 };
 
 static struct parts parts_of(const struct node *node, float *saved) {
   int64_t n = 2 * node->in[0]->shape.dim[0], d = node->in[0]->shape.dim[1];
-  return (struct parts){saved, saved + n * d, saved + n * d + n, n, d};
+  return (struct parts){saved, saved + n * d, saved + n * d + n, n / 2, n, d};
 }
 
 static enum status prepare(struct node *node, const struct run *run) {
@@ -28,7 +28,8 @@ static enum status prepare(struct node *node, const struct run *run) {
 static void normalise(const struct node *node, const struct parts *a) {
   const struct info_nce_attr *attr = node->attr;
   for (int64_t i = 0; i < a->n; i++) {
-    const float *z = (const float *)node->in[i >= a->n / 2]->data + i % (a->n / 2) * a->d;
+    const float *z = i < a->half ? node->in[0]->data : node->in[1]->data;
+    z += (i < a->half ? i : i - a->half) * a->d;
     double square = 0;
     for (int64_t j = 0; j < a->d; j++) square += (double)z[j] * z[j];
     double norm = fmax(sqrt(square), attr->min_norm);
@@ -39,7 +40,7 @@ static void normalise(const struct node *node, const struct parts *a) {
 
 /* Row i of S becomes its softmax; returns the row's loss. */
 static double softmax_row(const struct parts *a, int64_t i) {
-  float *p = a->p + i * a->n, positive = p[(i + a->n / 2) % a->n], top = -INFINITY;
+  float *p = a->p + i * a->n, positive = p[(i + a->half) % a->n], top = -INFINITY;
   double sum = 0;
   p[i] = -INFINITY;
   for (int64_t j = 0; j < a->n; j++) top = fmaxf(top, p[j]);
@@ -74,7 +75,7 @@ static enum status backward(struct node *node, const struct run *run) {
   const double scale = *(const float *)node->out->grad / ((double)a.n * attr->temperature);
   for (int64_t i = 0; i < a.n; i++) {
     for (int64_t j = 0; j < a.n; j++) {
-      int positive = j == (i + a.n / 2) % a.n;
+      int positive = j == (i + a.half) % a.n;
       ds[i * a.n + j] = (float)(scale * ((double)a.p[i * a.n + j] + a.p[j * a.n + i] - 2 * positive));
     }
   }
@@ -82,11 +83,12 @@ static enum status backward(struct node *node, const struct run *run) {
               (int)a.d, 0, du, (int)a.d);
   for (int64_t i = 0; i < a.n; i++) {
     const float *u = a.u + i * a.d, *g = du + i * a.d;
-    float *to = node->in_grad[i >= a.n / 2];
+    float *to = node->in_grad[i >= a.half];
     double dot = 0;
     if (!to) continue;
+    to += (i < a.half ? i : i - a.half) * a.d;
     for (int64_t k = 0; k < a.d; k++) dot += (double)g[k] * u[k];
-    for (int64_t k = 0; k < a.d; k++) to[i % (a.n / 2) * a.d + k] = (float)((g[k] - dot * u[k]) / a.norm[i]);
+    for (int64_t k = 0; k < a.d; k++) to[k] = (float)((g[k] - dot * u[k]) / a.norm[i]);
   }
   return OK;
 }

@@ -6,12 +6,12 @@
 /* saved: U [2N,D], norms [2N], softmax [2N,2N]; backward scratch: dU [D]. */
 struct parts {
   double *u, *norm, *p;
-  int64_t n, d;
+  int64_t half, n, d; /* N, 2N, D */
 };
 
 static struct parts parts_of(const struct node *node, double *saved) {
   int64_t n = 2 * node->in[0]->shape.dim[0], d = node->in[0]->shape.dim[1];
-  return (struct parts){saved, saved + n * d, saved + n * d + n, n, d};
+  return (struct parts){saved, saved + n * d, saved + n * d + n, n / 2, n, d};
 }
 
 static enum status prepare(struct node *node, const struct run *run) {
@@ -26,7 +26,8 @@ static enum status prepare(struct node *node, const struct run *run) {
 static void normalise(const struct node *node, const struct parts *a) {
   const struct info_nce_attr *attr = node->attr;
   for (int64_t i = 0; i < a->n; i++) {
-    const double *z = (const double *)node->in[i >= a->n / 2]->data + i % (a->n / 2) * a->d;
+    const double *z = i < a->half ? node->in[0]->data : node->in[1]->data;
+    z += (i < a->half ? i : i - a->half) * a->d;
     double square = 0;
     for (int64_t j = 0; j < a->d; j++) square += z[j] * z[j];
     a->norm[i] = fmax(sqrt(square), attr->min_norm);
@@ -43,7 +44,7 @@ static double softmax_row(const struct parts *a, int64_t i, double temperature) 
     p[j] = j == i ? -INFINITY : p[j] / temperature;
     top = fmax(top, p[j]);
   }
-  double positive = p[(i + a->n / 2) % a->n];
+  double positive = p[(i + a->half) % a->n];
   for (int64_t j = 0; j < a->n; j++) {
     p[j] = exp(p[j] - top);
     sum += p[j];
@@ -71,17 +72,16 @@ static enum status backward(struct node *node, const struct run *run) {
   struct parts a = parts_of(node, node->saved);
   double scale = *(const double *)node->out->grad / ((double)a.n * attr->temperature), *du = node->scratch_b;
   for (int64_t i = 0; i < a.n; i++) {
-    double *to = node->in_grad[i >= a.n / 2], dot = 0;
+    double *to = node->in_grad[i >= a.half], dot = 0;
     if (!to) continue;
+    to += (i < a.half ? i : i - a.half) * a.d;
     for (int64_t k = 0; k < a.d; k++) du[k] = 0;
     for (int64_t j = 0; j < a.n; j++) {
-      double ds = a.p[i * a.n + j] + a.p[j * a.n + i] - 2 * (j == (i + a.n / 2) % a.n);
+      double ds = a.p[i * a.n + j] + a.p[j * a.n + i] - 2 * (j == (i + a.half) % a.n);
       for (int64_t k = 0; k < a.d; k++) du[k] += scale * ds * a.u[j * a.d + k];
     }
     for (int64_t k = 0; k < a.d; k++) dot += du[k] * a.u[i * a.d + k];
-    for (int64_t k = 0; k < a.d; k++) {
-      to[i % (a.n / 2) * a.d + k] = (du[k] - dot * a.u[i * a.d + k]) / a.norm[i];
-    }
+    for (int64_t k = 0; k < a.d; k++) { to[k] = (du[k] - dot * a.u[i * a.d + k]) / a.norm[i]; }
   }
   return OK;
 }

@@ -300,6 +300,23 @@ static void nan_is_not_hidden(void **state) {
   }
 }
 
+/* More than the address space: one error, and everything made before it is released. */
+static void missing_memory_is_an_error(void **state) {
+  (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  skip(); /* their allocators abort instead */
+#endif
+  static const char *const devices[] = {"ref", "cpu"};
+  for (int i = 0; i < 2; i++) {
+    struct graph *g = open_graph(devices[i], GRAPH_INFERENCE);
+    struct value y = relu(g, graph_input(g, "x", shape_2((int64_t)1 << 24, (int64_t)1 << 24)));
+    graph_output(g, "y", y);
+    assert_int_equal(graph_plan(g, none), E_MEMORY);
+    assert_says("out of memory");
+    graph_close(&g);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(devices_are_checked),
@@ -312,6 +329,7 @@ int main(void) {
       cmocka_unit_test(starting_values_depend_on_seed_and_name),
       cmocka_unit_test(batch_norm_follows_the_mode),
       cmocka_unit_test(nan_is_not_hidden),
+      cmocka_unit_test(missing_memory_is_an_error),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
