@@ -32,13 +32,23 @@ static inline struct value op_input(struct graph *g, const char *name, struct sh
     if ((expr) != OK) fail_msg("%s: %s", #expr, fail_message());                                             \
   } while (0)
 
+/* How the images called "x" shall lie in memory, whatever the ops would like. */
+enum op_layout { OP_FREE, OP_BY_8, OP_BY_16, OP_NHWC, OP_LAYOUTS };
+
+static inline void op_lay_out(struct graph *g, enum op_layout layout) {
+  struct tensor *x = (struct tensor *)(uintptr_t)graph_tensor_of(g, graph_find(g, "x"));
+  if (layout == OP_FREE || !x || x->shape.n_dims != 4) return;
+  tensor_lay_out(x, (struct layout){layout == OP_NHWC ? x->shape.dim[1] : layout == OP_BY_8 ? 8 : 16, NULL});
+}
+
 /* A built, planned, initialised graph and its root. */
 static inline struct graph *op_graph(const struct op_case *c, const char *device, enum graph_mode mode,
-                                     struct value *y) {
+                                     enum op_layout layout, struct value *y) {
   struct graph *g = NULL;
   OP_OK(graph_open(&g, &(struct graph_config){device, mode, 2}));
   *y = c->build(g, c->arg);
   graph_output(g, "y", *y);
+  op_lay_out(g, layout);
   if (graph_plan_vjp(g, *y) != OK) fail_msg("%s on %s: %s", c->name, device, fail_message());
   OP_OK(graph_init(g, 11));
   return g;
@@ -100,7 +110,7 @@ static inline double op_slope(struct graph *g, struct value y, const double *cot
 /* Compares at most some 60 elements of each gradient, evenly spread. */
 static inline void op_check_gradients(const struct op_case *c) {
   struct value y;
-  struct graph *g = op_graph(c, "ref", GRAPH_TRAIN, &y);
+  struct graph *g = op_graph(c, "ref", GRAPH_TRAIN, OP_FREE, &y);
   double *cotangent = op_cotangent(g, y);
   OP_OK(graph_forward(g));
   OP_OK(graph_backward(g));
@@ -133,9 +143,9 @@ static inline void op_compare(const struct op_case *c, const char *what, struct 
 }
 
 static inline void op_check_mode(const struct op_case *c, const char *device, enum graph_mode mode,
-                                 double tolerance) {
+                                 enum op_layout layout, double tolerance) {
   struct value y, y_ref;
-  struct graph *g = op_graph(c, device, mode, &y), *ref = op_graph(c, "ref", mode, &y_ref);
+  struct graph *g = op_graph(c, device, mode, layout, &y), *ref = op_graph(c, "ref", mode, OP_FREE, &y_ref);
   const struct graph_tensor *tensors;
   size_t n_tensors = graph_tensors(ref, &tensors);
   if (mode == GRAPH_TRAIN) {
@@ -167,9 +177,11 @@ static inline void op_check_all(const struct op_case *cases, size_t count) {
 /* 1e-4 relative is float32 with sums of a few thousand terms. */
 static inline void op_check_parity(const struct op_case *cases, size_t count, const char *device) {
   for (size_t i = 0; i < count; i++) {
-    op_check_mode(&cases[i], device, GRAPH_TRAIN, 1e-4);
-    op_check_mode(&cases[i], device, GRAPH_FORWARD, 1e-4);
-    op_check_mode(&cases[i], device, GRAPH_INFERENCE, 1e-4);
+    for (enum op_layout layout = OP_FREE; layout < OP_LAYOUTS; layout++) {
+      op_check_mode(&cases[i], device, GRAPH_TRAIN, layout, 1e-4);
+    }
+    op_check_mode(&cases[i], device, GRAPH_FORWARD, OP_FREE, 1e-4);
+    op_check_mode(&cases[i], device, GRAPH_INFERENCE, OP_FREE, 1e-4);
   }
 }
 

@@ -180,9 +180,11 @@ static void pixels_are_normalised(void **state) {
   const double mean[3] = {0.43, 0.42, 0.39}, std[3] = {0.27, 0.26, 0.27};
   uint8_t pixels[COUNT];
   for (int i = 0; i < COUNT; i++) pixels[i] = (uint8_t)(i * 37 + i / 256);
-  for (int d = 0; d < 4; d++) { /* with and without a convolution behind */
+  for (int d = 0; d < 10; d++) { /* alone, before a convolution, and in every layout */
     struct graph *g = open_graph(devices[d % 2], GRAPH_INFERENCE);
     struct value x = graph_input(g, "x", shape_4(N, 3, H, W));
+    struct tensor *t = (struct tensor *)(uintptr_t)graph_tensor_of(g, x);
+    if (d >= 4) tensor_lay_out(t, (struct layout){(int64_t[]){8, 16, 3}[(d - 4) / 2], NULL});
     if (d >= 2) conv2d(g, x, graph_param(g, "w", shape_4(16, 3, 3, 3), uniform), 1, 1);
     double got[COUNT];
     CHECK(graph_plan(g, none));
