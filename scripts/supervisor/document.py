@@ -8,6 +8,7 @@ import yaml
 
 from .errors import Problems
 
+_MOST_NODES = 10000  # aliases of aliases can stand for more than fits in memory
 _NUMBER_TAGS = ('tag:yaml.org,2002:int', 'tag:yaml.org,2002:float')
 
 
@@ -35,15 +36,24 @@ class _Builder:
     def __init__(self, file):
         self.places = Places(file)
         self.problems = []
+        self._open, self._built = [], 0
         self._scalars = yaml.constructor.SafeConstructor()
 
     def build(self, node, path):
         self.places.note(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        self._built += 1
+        if node in self._open or self._built > _MOST_NODES:
+            self._problem(node, 'this alias contains itself' if node in self._open else 'the aliases expand to too much')
+            return None
+        self._open.append(node)
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.build(child, path + (i,)) for i, child in enumerate(node.value)]
-        return self._scalar(node)
+            data = self._mapping(node, path)
+        else:
+            data = [self.build(child, path + (i,)) for i, child in enumerate(node.value)]
+        self._open.pop()
+        return data
 
     def _scalar(self, node):
         if node.tag in _NUMBER_TAGS and ':' in node.value:
@@ -107,7 +117,7 @@ def load(file):
     builder = _Builder(file)
     data = builder.build(node, ())
     if builder.problems:
-        raise Problems(builder.problems)
+        raise Problems(list(dict.fromkeys(builder.problems)))
     return data, builder.places
 
 

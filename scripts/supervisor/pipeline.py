@@ -8,6 +8,7 @@ import re
 
 from . import document, schema
 from .errors import Failure, Problems, suggest
+from .programs import ROOT
 
 REFERENCE = re.compile(r'\$\{([^}]*)\}')
 GENERAL = ('run', 'root', 'name', 'seed')
@@ -207,11 +208,10 @@ def _program_problems(stage, programs, places):
             instead = f'; write feed: {{{key}: ...}}' if key in ('listen', 'dataset') else '; remove it'
             found.append(f"{place}: {where}: {key} is set by the supervisor{instead}")
             continue
-        wrong = None if _unresolved(value) else program.problem(key, value)
-        if key not in program.flags or wrong:
-            wrong = wrong or program.problem(key, value)
-            if wrong:
-                found.append(f'{place}: {where}: {wrong}')
+        checkable = key not in program.flags or not _unresolved(value)
+        wrong = program.problem(key, value) if checkable else None
+        if wrong:
+            found.append(f'{place}: {where}: {wrong}')
     return found
 
 
@@ -254,7 +254,6 @@ def _path_problems(pipeline, places):
 
 def resolve(pipeline, stage, value, run):
     """`value` with its references replaced, for a run in folder `run`."""
-    from .programs import ROOT
     if isinstance(value, list):
         return [resolve(pipeline, stage, v, run) for v in value]
     if not isinstance(value, str):

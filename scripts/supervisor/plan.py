@@ -47,9 +47,10 @@ def parts(pipeline, stage, run, contents, programs):
     read = inputs(pipeline, stage, run)
     result = {}
     for key, value in stage.values.items():
-        if key not in _NO_PARTS and key not in read:
-            value = resolve(pipeline, stage, value, '${run}')
-            result[key] = ' '.join(map(text_of, value if isinstance(value, list) else [value]))
+        if key in _NO_PARTS or key in read and '/' in value:
+            continue  # a path counts by what is there; a plain word may be more than a path
+        value = resolve(pipeline, stage, value, '${run}')
+        result[key] = ' '.join(map(text_of, value if isinstance(value, list) else [value]))
     for label, path in read.items():
         result[f'input {label}'] = contents.hash(path)
     kinds = (stage.kind,) + (_WORKERS if stage.feed else ())
