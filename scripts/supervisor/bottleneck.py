@@ -5,14 +5,10 @@ Everyone on the way reports how long it worked and how long it waited. Who works
 
 
 class Load:
-    """`busy`: role to the share of its time it worked; `rates`: role to images/s; `workers`: role to how many."""
+    """`busy`: role to the share of its time it worked; `rates`: role to images/s; `workers`: role to how many; `slowest`: a role."""
 
     def __init__(self):
-        self.busy, self.rates, self.workers = {}, {}, {}
-
-    @property
-    def slowest(self):
-        return max(self.busy, key=self.busy.get)
+        self.busy, self.rates, self.workers, self.slowest = {}, {}, {}, None
 
     def text(self):
         words = []
@@ -39,4 +35,8 @@ def load_of(progress):
     waiting = progress.get('wait_fraction')
     if isinstance(waiting, (int, float)):
         load.busy[progress.get('what', 'consumer')] = 1 - waiting
+    elif max(load.busy.values()) < 0.5:
+        load.slowest = progress.get('what', 'consumer')  # it does not say, but nobody else has much to do
+        return load
+    load.slowest = max(load.busy, key=load.busy.get)
     return load
