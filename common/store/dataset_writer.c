@@ -81,7 +81,7 @@ enum status dataset_writer_split(struct dataset_writer *w, const char *name) {
   for (size_t i = 0; i < w->n_splits; i++)
     if (strcmp(w->splits[i].name, name) == 0) return fail(E_ARG, "two splits are called %s", name);
   if (w->n_splits == MAX_SPLITS) return fail(E_ARG, "more than %d splits", MAX_SPLITS);
-  strcpy(w->splits[w->n_splits++].name, name);
+  memcpy(w->splits[w->n_splits++].name, name, n + 1);
   return OK;
 }
 

@@ -232,8 +232,7 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
 /* --- Writing --- */
 
 static int by_alignment(const void *a, const void *b) {
-  const struct tensor_view *x = *(const struct tensor_view *const *)a,
-                           *y = *(const struct tensor_view *const *)b;
+  const struct tensor_view *x = a, *y = b;
   if (x->dtype != y->dtype) return x->dtype < y->dtype ? -1 : 1; /* the enum falls in size */
   return strcmp(x->name, y->name);
 }
@@ -255,14 +254,14 @@ static enum status describe(json_t *header, const struct tensor_view *t, size_t 
     return fail(E_ARG, "two tensors are called %s", t->name);
   }
   json_t *j = json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[t->dtype].name, "shape", shape,
-                        "data_offsets", (json_int_t)begin, (json_int_t)(begin + size));
+                        "data_offsets", (json_int_t)begin, (json_int_t)begin + (json_int_t)size);
   if (!j || json_object_set_new(header, t->name, j) != 0)
     return fail(E_ARG, "tensor %.80s: the name is not UTF-8, or out of memory", t->name);
   return OK;
 }
 
-static enum status make_header(const struct tensor_view *const *order, size_t n,
-                               const struct metadata *metadata, size_t n_metadata, char **text) {
+static enum status make_header(const struct tensor_view *order, size_t n, const struct metadata *metadata,
+                               size_t n_metadata, char **text) {
   enum status st = OK;
   json_t *header = json_object(), *notes = json_object();
   *text = NULL;
@@ -273,7 +272,7 @@ static enum status make_header(const struct tensor_view *const *order, size_t n,
     }
   if (n_metadata) json_object_set(header, "__metadata__", notes);
   size_t at = 0;
-  for (size_t i = 0; i < n; at += order[i++]->size) TRY(describe(header, order[i], at));
+  for (size_t i = 0; i < n; at += order[i++].size) TRY(describe(header, &order[i], at));
   *text = json_dumps(header, JSON_COMPACT);
   if (!*text) st = fail(E_MEMORY, "out of memory while writing tensors");
 out:
@@ -282,11 +281,11 @@ out:
   return st;
 }
 
-static void put(FILE *to, const char *text, const struct tensor_view *const *order, size_t n) {
+static void put(FILE *to, const char *text, const struct tensor_view *order, size_t n) {
   size_t length = strlen(text), padded = (length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   for (int i = 0; i < 8; i++) fputc((int)(padded >> (8 * i) & 255), to);
   fprintf(to, "%s%*s", text, (int)(padded - length), "");
-  for (size_t i = 0; i < n; i++) fwrite(order[i]->data, 1, order[i]->size, to);
+  for (size_t i = 0; i < n; i++) fwrite(order[i].data, 1, order[i].size, to);
 }
 
 enum status safetensors_write(const char *path, const struct tensor_view *tensors, size_t n,
@@ -294,9 +293,9 @@ enum status safetensors_write(const char *path, const struct tensor_view *tensor
   enum status st;
   char *text = NULL;
   struct atomic_file *file = NULL;
-  const struct tensor_view **order = malloc((n + 1) * sizeof *order);
+  struct tensor_view *order = malloc((n + 1) * sizeof *order);
   if (!order) return fail(E_MEMORY, "out of memory while writing %s", path);
-  for (size_t i = 0; i < n; i++) order[i] = &tensors[i];
+  for (size_t i = 0; i < n; i++) order[i] = tensors[i];
   qsort(order, n, sizeof *order, by_alignment);
   TRY(make_header(order, n, metadata, n_metadata, &text));
   TRY(atomic_file_open(&file, path));

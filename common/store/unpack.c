@@ -76,7 +76,7 @@ bool unpack_int(struct unpack *u, int64_t low, int64_t high, int64_t *value) {
   if (u->at == u->end) return false;
   uint8_t t = *u->at;
   if (t >= 0xe0) {
-    *value = (int8_t)t;
+    *value = (int64_t)t - 256;
     u->at++;
   } else if (t >= 0xd0 && t <= 0xd3) {
     size_t size = (size_t)1 << (t - 0xd0);

@@ -262,9 +262,9 @@ enum status scene_render(const struct scene *scene, int32_t side, struct image *
   for (int32_t y = 0; y < side; y++)
     for (int32_t x = 0; x < side; x++, pixel += 3) {
       struct rgb sum = {{0}};
-      for (int k = 0; k < SAMPLES * SAMPLES; k++)
-        paint(&q, (x * SAMPLES + k % SAMPLES + 0.5) * step, (y * SAMPLES + k / SAMPLES + 0.5) * step,
-              step / 2, &sum);
+      for (int v = 0; v < SAMPLES; v++)
+        for (int u = 0; u < SAMPLES; u++)
+          paint(&q, (x * SAMPLES + u + 0.5) * step, (y * SAMPLES + v + 0.5) * step, step / 2, &sum);
       for (int c = 0; c < 3; c++) pixel[c] = (uint8_t)(fmin(fmax(sum.c[c] / n, 0), 1) * 255 + 0.5);
     }
   *box = (struct box){(float)(q.left * side),   (float)(q.top * side), (float)(q.right * side),

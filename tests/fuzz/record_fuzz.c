@@ -9,9 +9,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct record_scratch scratch = {0};
   struct record record;
+  static const uint8_t seal_start[] = {0x88, 0xa4, 'x', 'x', 'h', '3', 0xcf};
   uint8_t *copy = malloc(size + SEAL_BYTES);
   if (!copy) return 0;
-  memcpy(copy, "\x88\xa4xxh3\xcf", 7);
+  memcpy(copy, seal_start, sizeof seal_start);
   if (size) memcpy(copy + SEAL_BYTES, data, size);
   seal(copy, size + SEAL_BYTES, 1);
   if (record_unpack(copy, size + SEAL_BYTES, 1, &record, &scratch) == OK &&

@@ -26,8 +26,8 @@ static enum status cifar10_open(void **source, const struct ingest_options *opti
   if (!s) return fail(E_MEMORY, "out of memory");
   for (int i = 0; i < FILES; i++) s->files[i].fd = -1;
   plan->n_splits = 2;
-  strcpy(plan->splits[0].name, "train");
-  strcpy(plan->splits[1].name, "test");
+  plan->splits[0] = (struct source_split){.name = "train"};
+  plan->splits[1] = (struct source_split){.name = "test"};
   inner_folder(options->in, "cifar-10-batches-bin", folder, sizeof folder);
   for (int i = 0; i < FILES; i++) {
     snprintf(name, sizeof name, i < TRAIN_FILES ? "data_batch_%d.bin" : "test_batch.bin", i + 1);

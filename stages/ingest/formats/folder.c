@@ -212,7 +212,8 @@ static enum status find_splits(const char *root, struct names *paths, struct sou
     st = path ? names_add(paths, path) : fail(E_MEMORY, "out of memory while listing files");
     free(path);
     if (st != OK) goto out;
-    strcpy(plan->splits[plan->n_splits++].name, split_names[i]);
+    struct source_split *next = &plan->splits[plan->n_splits++];
+    snprintf(next->name, sizeof next->name, "%s", split_names[i]);
   }
   if (split && folders.count > paths->count)
     log_warn("%s: has train/, so only folders called as splits are read; %zu others are not", root,

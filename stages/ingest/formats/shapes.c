@@ -26,10 +26,8 @@ static enum status shapes_open(void **source, const struct ingest_options *o, st
   struct shapes *s = *source = malloc(sizeof *s);
   if (!s) return fail(E_MEMORY, "out of memory");
   *s = (struct shapes){(uint64_t)o->seed, (int32_t)o->size, {o->train, o->test}};
-  strcpy(plan->splits[0].name, "train");
-  strcpy(plan->splits[1].name, "test");
-  plan->splits[0].count = o->train;
-  plan->splits[1].count = o->test;
+  plan->splits[0] = (struct source_split){"train", o->train};
+  plan->splits[1] = (struct source_split){"test", o->test};
   plan->n_splits = 2;
   plan->classes = shape_kinds;
   plan->n_classes = SHAPE_KINDS;

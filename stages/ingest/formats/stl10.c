@@ -35,7 +35,7 @@ static enum status open_split(struct stl10 *s, const char *folder, const char *s
   if (labelled && s->labels[k].count != s->images[k].count)
     return fail(E_FORMAT, "%s has %lld labels for %lld images; download both again", s->labels[k].path,
                 (long long)s->labels[k].count, (long long)s->images[k].count);
-  strcpy(plan->splits[k].name, split);
+  snprintf(plan->splits[k].name, sizeof plan->splits[k].name, "%s", split);
   plan->splits[k].count = s->images[k].count;
   plan->n_splits++;
 out:

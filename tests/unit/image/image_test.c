@@ -140,7 +140,7 @@ static void corrupt_jpeg_is_an_error(void **state) {
   size_t size, i = 0;
   assert_int_equal(jpeg_encode(&m, 90, &bytes, &size), OK);
   while (!(bytes[i] == 0xff && bytes[i + 1] == 0xda)) i++; /* start of scan */
-  memcpy(bytes + i + 40, "\xff\xd9", 2);                   /* an end marker amid the pixels */
+  memcpy(bytes + i + 40, (uint8_t[]){0xff, 0xd9}, 2);      /* an end marker amid the pixels */
   assert_int_equal(jpeg_decode(bytes, size, &back), E_FORMAT);
   assert_non_null(strstr(fail_message(), "truncated or corrupt JPEG"));
   image_free(&m);
@@ -154,7 +154,7 @@ static void huge_sizes_are_refused(void **state) {
   size_t size, i = 0;
   assert_int_equal(jpeg_encode(&m, 90, &bytes, &size), OK);
   while (!(bytes[i] == 0xff && bytes[i + 1] == 0xc0)) i++; /* start of frame: 65500 x 65500 */
-  memcpy(bytes + i + 5, "\xff\xdc\xff\xdc", 4);
+  memcpy(bytes + i + 5, (uint8_t[]){0xff, 0xdc, 0xff, 0xdc}, 4);
   assert_int_equal(jpeg_decode(bytes, size, &back), E_FORMAT);
   assert_non_null(strstr(fail_message(), "65500x65500"));
   image_free(&m);

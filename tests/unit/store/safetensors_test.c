@@ -17,7 +17,7 @@ static enum status parse(const char *header, const char *data, size_t size, stru
   size_t n = strlen(header);
   uint8_t *bytes = malloc(8 + n + size);
   for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(n >> (8 * i));
-  memcpy(bytes + 8, header, n);
+  for (size_t i = 0; i < n; i++) bytes[8 + i] = (uint8_t)header[i];
   if (size) memcpy(bytes + 8 + n, data, size);
   enum status st = safetensors_parse(out, bytes, 8 + n + size);
   free(bytes);

@@ -100,7 +100,7 @@ static void scenes_are_balanced_varied_and_visible(void **state) {
     classes[s.kind]++;
     textures[s.texture]++;
     for (size_t p = 0; p < 16 * 16 * 3; p++)
-      brightness[s.kind] += m.pixels[p] / (16 * 16 * 3.0 * 255 * (N / 10));
+      brightness[s.kind] += m.pixels[p] / (16 * 16 * 3.0 * 255 * N / 10);
     scene_attributes(&s, a);
     for (int k = 0; k < SHAPE_ATTRIBUTES; k++) assert_true(isfinite(a[k]));
     assert_true(box.left >= 0 && box.top >= 0 && box.right <= 16 && box.bottom <= 16);
