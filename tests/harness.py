@@ -12,7 +12,8 @@ ROOT = os.environ.get('TANDEM_ROOT') or os.path.dirname(os.path.dirname(os.path.
 BUILD = os.environ.get('TANDEM_BUILD') or f'{ROOT}/build'
 BIN = os.environ.get('TANDEM_BIN') or f'{BUILD}/bin'
 COUNT = f'{BUILD}/tests/bench/count'
-SLOW = int(os.environ.get('TANDEM_SLOW') or ('asan' in BUILD or 'tsan' in BUILD) and 5 or 1)  # stretches time limits
+SANITIZED = 'asan' in BUILD or 'tsan' in BUILD
+SLOW = int(os.environ.get('TANDEM_SLOW') or SANITIZED and 5 or 1)  # stretches time limits
 
 
 def program(name):
@@ -150,7 +151,7 @@ def shapes(path, train=200, test=40, size=40, seed=3):
     """Makes a small dataset of the embedded generator."""
     subprocess.run([program('ingest'), '--format', 'shapes', '--out', path, '--size', str(size), '--train', str(train),
                     '--test', str(test), '--seed', str(seed)], check=True, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL)
+                   stderr=subprocess.DEVNULL, env=dict(os.environ, OMP_NUM_THREADS='1'))
     return path
 
 

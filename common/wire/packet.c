@@ -130,11 +130,6 @@ static enum status send_frame(void *socket, zmq_msg_t *frame, int flags) {
   return OK;
 }
 
-static void free_bytes(void *data, void *hint) {
-  (void)hint;
-  free(data);
-}
-
 enum status packet_send(void *socket, const struct peer *to, const struct message *head, zmq_msg_t *frames,
                         int n) {
   zmq_msg_t id, header;
@@ -145,10 +140,8 @@ enum status packet_send(void *socket, const struct peer *to, const struct messag
   int sent = 0;
   enum status st = OK;
   TRY(message_encode(head, &bytes, &size));
-  if (zmq_msg_init_data(&header, bytes, size, free_bytes, NULL) != 0) {
-    free(bytes);
-    TRY(fail(E_MEMORY, "out of memory while sending"));
-  }
+  if (zmq_msg_init_size(&header, size) != 0) TRY(fail(E_MEMORY, "out of memory while sending"));
+  memcpy(zmq_msg_data(&header), bytes, size);
   if (to) {
     if (zmq_msg_init_size(&id, to->size) != 0) TRY(fail(E_MEMORY, "out of memory while sending"));
     memcpy(zmq_msg_data(&id), to->id, to->size);
@@ -157,6 +150,7 @@ enum status packet_send(void *socket, const struct peer *to, const struct messag
   TRY(send_frame(socket, &header, n ? ZMQ_SNDMORE : 0));
   for (; sent < n; sent++) TRY(send_frame(socket, &frames[sent], sent + 1 < n ? ZMQ_SNDMORE : 0));
 out:
+  free(bytes);
   zmq_msg_close(&id);
   zmq_msg_close(&header);
   for (; sent < n; sent++) zmq_msg_close(&frames[sent]);
