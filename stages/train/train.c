@@ -300,7 +300,8 @@ static enum status train_run(void *options) {
   TRY(train(&run, progress));
   TRY(outputs_write(&run, clock_s() - began));
 out:
-  progress_close(&progress);
+  if (st == OK) progress_close(&progress);
+  else progress_abort(&progress);
   run_close(&run);
   return st;
 }
