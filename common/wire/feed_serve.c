@@ -137,7 +137,8 @@ static void send_decoders(struct feed *f, struct session *to) {
     if (strcmp(s->role, "decode") == 0 && !s->silent) endpoints[n++] = text_of(s->serve);
   }
   struct message m = {.kind = MESSAGE_DECODERS, .decoders = {endpoints, n}};
-  server_send(&f->server, to, &m, NULL, 0, false);
+  /* The list is not sent again by itself: a worker that missed one would miss the decode workers in it. */
+  if (server_send(&f->server, to, &m, NULL, 0, false) == E_AGAIN) f->decoders_changed = true;
 }
 
 /* Not from within a hook: sending can end sessions. */

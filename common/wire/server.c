@@ -101,7 +101,10 @@ static void on_message(struct server *server, struct packet **packet) {
     return;
   }
   s->heard_ms = clock_ms();
-  s->silent = false;
+  if (s->silent) { /* left was called for it */
+    s->silent = false;
+    server->hooks.joined(server->hooks.owner, s);
+  }
   switch (p->head.kind) {
   case MESSAGE_WANT:
     if (p->head.credits > s->credits) s->credits = p->head.credits;

@@ -28,7 +28,7 @@ struct server_hooks {
   /* NULL to admit, or why not (borrowed until the next call). */
   const char *(*admit)(void *owner, const struct message *hello);
   void (*welcome)(void *owner, struct message *welcome); /* fills run, incarnation and dataset */
-  void (*joined)(void *owner, struct session *session);  /* after welcome was sent */
+  void (*joined)(void *owner, struct session *session);  /* welcome was sent, or a silent one talks again */
   void (*left)(void *owner, struct session *session); /* gone or silent: work it holds should go elsewhere */
   void (*message)(void *owner, struct session *session,
                   struct packet **packet); /* may take the packet: null it */
