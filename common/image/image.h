@@ -10,6 +10,7 @@
 
 /* Larger images are refused before anything is allocated. */
 #define IMAGE_MAX_PIXELS ((int64_t)1 << 28)
+#define IMAGE_MAX_SIDE   65535 /* what a JPEG can have, and a message can say */
 
 /* 8-bit RGB, [height, width, 3], rows packed. `pixels` is owned by whoever filled the struct: image_free. */
 struct image {

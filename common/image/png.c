@@ -59,6 +59,9 @@ static enum status read_header(struct decoder *d) {
   png_read_info(d->png, d->info);
   d->width = png_get_image_width(d->png, d->info);
   d->height = png_get_image_height(d->png, d->info);
+  if (d->width > IMAGE_MAX_SIDE || d->height > IMAGE_MAX_SIDE)
+    return fail(E_FORMAT, "a PNG of %ux%u pixels; a side of at most %d is supported", d->width, d->height,
+                IMAGE_MAX_SIDE);
   if ((uint64_t)d->width * d->height > IMAGE_MAX_PIXELS)
     return fail(E_FORMAT, "a PNG of %ux%u pixels; at most %lld are supported", d->width, d->height,
                 (long long)IMAGE_MAX_PIXELS);

@@ -8,7 +8,7 @@
 
 #include "store/unpack.h"
 
-enum { MAX_SIDE = 1 << 20 };
+enum { MAX_SIDE = 65535 /* what a JPEG can have, and a message can say */ };
 
 static const char *const encodings[] = {[ENCODING_JPEG] = "jpeg", [ENCODING_RGB8] = "rgb8"};
 

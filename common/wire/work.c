@@ -117,7 +117,7 @@ struct work *work_open(struct worker *worker, struct drops *drops, struct packet
   return work;
 }
 
-static bool same_body(const struct work *w, zmq_msg_t *body) {
+bool work_has(const struct work *w, zmq_msg_t *body) {
   zmq_msg_t *own = &w->packet->frame[FRAME_BODY];
   return zmq_msg_size(own) == zmq_msg_size(body) &&
          memcmp(zmq_msg_data(own), zmq_msg_data(body), zmq_msg_size(body)) == 0;
@@ -125,6 +125,6 @@ static bool same_body(const struct work *w, zmq_msg_t *body) {
 
 bool work_queue_holds(const struct work_queue *q, zmq_msg_t *body) {
   for (const struct work *w = q->head; w; w = w->next)
-    if (same_body(w, body)) return true;
+    if (work_has(w, body)) return true;
   return false;
 }

@@ -13,6 +13,9 @@ void work_push(struct work_queue *queue, struct work *work);
 struct work *work_pop(struct work_queue *queue); /* NULL: empty */
 void work_queue_clear(struct work_queue *queue);
 
+/* Whether this is the shard with exactly this ticket body. */
+bool work_has(const struct work *work, zmq_msg_t *body);
+
 /* Whether a shard with exactly this ticket body is in the queue. */
 bool work_queue_holds(const struct work_queue *queue, zmq_msg_t *body);
 

@@ -28,9 +28,6 @@ enum {
   ALIVE_MS = 2
 };
 
-/* Largest decoded shard accepted from a decode worker. */
-static const int64_t payload_max = (int64_t)1 << 30;
-
 struct upstream { /* a decode worker that an augment worker dials */
   struct link link;
   uint64_t number;
@@ -52,7 +49,7 @@ struct worker {
   struct work_queue inputs, results;
   struct work_queue
       lent; /* serving: tickets of shards that augment workers hold, to be made again if one leaves */
-  bool working;
+  const struct work *now; /* what the stage is working on; NULL between shards */
   int unacked;
   int64_t sent_at_ms, alive_at_ms, began_ns, busy_ns;
   struct counters count;
@@ -77,7 +74,8 @@ static void close_decoder(struct worker *w, int i) {
 static enum status open_decoder(struct worker *w, const char *endpoint) {
   struct upstream *u = calloc(1, sizeof *u);
   if (!u) return fail(E_MEMORY, "out of memory");
-  enum status st = link_open(&u->link, w->context, endpoint, payload_max, &w->hello, &w->drops);
+  enum status st =
+      link_open(&u->link, w->context, endpoint, (int64_t)DECODED_BYTES_MAX, &w->hello, &w->drops);
   if (st != OK) {
     link_close(&u->link, "");
     free(u);
@@ -116,7 +114,8 @@ static void forget(struct worker *w) {
 static void on_ticket(struct worker *w, struct packet **p) {
   zmq_msg_t *body = &(*p)->frame[FRAME_BODY];
   /* Handed out again while it is still here: the result in hand will do, whatever its attempt. */
-  if (!w->stage->serves || !current(w, &(*p)->head) || work_queue_holds(&w->inputs, body) ||
+  if (!w->stage->serves || !current(w, &(*p)->head) ||
+      (w->now && current(w, w->now->input) && work_has(w->now, body)) || work_queue_holds(&w->inputs, body) ||
       work_queue_holds(&w->results, body))
     return;
   struct work *work = work_open(w, &w->drops, p, 0);
@@ -223,7 +222,7 @@ static void send_augmented(struct worker *w, struct work *work) {
 }
 
 static void grant(struct worker *w) {
-  int held = w->inputs.n + w->results.n + w->working;
+  int held = w->inputs.n + w->results.n + (w->now != NULL);
   if (w->stage->serves) {
     if (held < DECODE_AHEAD) link_want(&w->consumer, (uint64_t)(DECODE_AHEAD - held));
     return;
@@ -279,9 +278,9 @@ static enum status work_one(struct worker *w) {
   struct work *work = work_pop(&w->inputs);
   envelope(&work->output, w->stage->serves ? MESSAGE_DECODED : MESSAGE_AUGMENTED, work->input);
   int64_t start = clock_ns();
-  w->working = true;
+  w->now = work;
   enum status st = w->stage->work(w->state, work);
-  w->working = false;
+  w->now = NULL;
   w->busy_ns += clock_ns() - start;
   if (st == OK) {
     w->count.shards++;

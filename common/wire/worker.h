@@ -11,6 +11,9 @@
 #include "wire/packet.h"
 #include "wire/ticket.h"
 
+/* Most bytes of pixels in a decoded shard: what an augment worker accepts from a decode worker. */
+#define DECODED_BYTES_MAX ((uint64_t)1 << 30)
+
 struct worker;
 
 /* One shard on its way through a worker. */

@@ -126,6 +126,10 @@ enum status decode_shard(void *state, struct work *work) {
   if (st == OK) st = find_extents(dataset_info(dataset), t, extents);
   if (st == OK) st = plan_regions(policy, extents, work, regions, &bytes);
   if (st != OK) return st;
+  if (bytes > DECODED_BYTES_MAX)
+    return fail(E_ARG,
+                "a shard of %u images has %.1f GB of pixels and at most %.1f can travel; lower --shard",
+                t->ids.count, (double)bytes / 1e9, (double)DECODED_BYTES_MAX / 1e9);
   uint8_t *pixels = work_payload(work, FRAME_PIXELS, bytes);
   if (!pixels) return E_MEMORY;
   for (uint32_t i = 0; i < t->ids.count; i++) {

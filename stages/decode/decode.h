@@ -24,7 +24,7 @@ enum status decode_open(struct decode *decode, const struct cli_list *paths);
 void decode_close(struct decode *decode);
 
 /* `work` of the stage (struct stage): fills in a `decoded` shard. E_NOT_FOUND (a dataset or sample that is
- * not here), E_FORMAT (a damaged sample: names it). */
+ * not here), E_FORMAT (a damaged sample: names it), E_ARG (more pixels than can travel). */
 enum status decode_shard(void *decode, struct work *work);
 
 #endif

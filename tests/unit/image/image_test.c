@@ -226,6 +226,21 @@ static void small_png(struct sink *s, int depth, int type, const uint8_t *row, c
   png_destroy_write_struct(&png, &info);
 }
 
+static void png_with_a_side_no_message_can_say_is_refused(void **state) {
+  (void)state;
+  for (int32_t width = IMAGE_MAX_SIDE; width <= IMAGE_MAX_SIDE + 1; width++) {
+    struct image m = {width, 1, calloc((size_t)width, 3)}, back;
+    uint8_t *bytes;
+    size_t size;
+    assert_non_null(m.pixels);
+    assert_int_equal(png_encode(&m, &bytes, &size), OK);
+    assert_int_equal(png_decode(bytes, size, &back), width > IMAGE_MAX_SIDE ? E_FORMAT : OK);
+    image_free(&back);
+    image_free(&m);
+    free(bytes);
+  }
+}
+
 static void png_of_every_kind_becomes_rgb(void **state) {
   (void)state;
   static const png_color palette[2] = {{10, 20, 30}, {200, 100, 50}};
@@ -302,6 +317,7 @@ int main(void) {
                                      cmocka_unit_test(huge_sizes_are_refused),
                                      cmocka_unit_test(bad_quality_is_an_argument_error),
                                      cmocka_unit_test(png_round_trip_is_exact),
+                                     cmocka_unit_test(png_with_a_side_no_message_can_say_is_refused),
                                      cmocka_unit_test(png_of_every_kind_becomes_rgb),
                                      cmocka_unit_test(kinds_are_told_by_content)};
   return cmocka_run_group_tests(tests, NULL, NULL);
