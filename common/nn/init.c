@@ -7,21 +7,9 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/numeric.h"
 #include "base/rng.h"
 #include "nn/graph_internal.h"
-
-/* ln(x) for 0 < x < 1: x = m 2^e with m in [sqrt(1/2), sqrt(2)), then the series of atanh. */
-static double natural_log(double x) {
-  int e;
-  double m = frexp(x, &e);
-  if (m < 0.70710678118654752) {
-    m *= 2;
-    e--;
-  }
-  double t = (m - 1) / (m + 1), square = t * t, sum = 0;
-  for (int k = 23; k >= 1; k -= 2) sum = sum * square + 1.0 / k;
-  return 2 * t * sum + e * 0.69314718055994531;
-}
 
 /* The pair of standard normals number `pair` of the stream `hash`. */
 static void normal_pair(uint64_t seed, uint64_t hash, uint32_t pair, double out[2]) {
@@ -30,7 +18,7 @@ static void normal_pair(uint64_t seed, uint64_t hash, uint32_t pair, double out[
     for (int i = 0; i < 4; i += 2) {
       double u = (b.word[i] + 0.5) * 0x1p-31 - 1, v = (b.word[i + 1] + 0.5) * 0x1p-31 - 1, s = u * u + v * v;
       if (s >= 1) continue;
-      double scale = sqrt(-2 * natural_log(s) / s);
+      double scale = sqrt(-2 * numeric_log(s) / s);
       out[0] = u * scale;
       out[1] = v * scale;
       return;
