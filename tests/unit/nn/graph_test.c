@@ -247,7 +247,8 @@ static void starting_values_depend_on_seed_and_name(void **state) {
   graph_close(&h);
 }
 
-/* One channel [1, 2, 3, 6]: mean 3, biased variance 3.5, unbiased 14/3. */
+/* One channel [1, 2, 3, 6]: mean 3, biased variance 3.5, unbiased 14/3; running mean 2 and variance 9 before.
+ */
 static void batch_norm_follows_the_mode(void **state) {
   (void)state;
   static const char *const devices[] = {"ref", "cpu"};
@@ -264,15 +265,17 @@ static void batch_norm_follows_the_mode(void **state) {
     CHECK(graph_plan_vjp(g, y));
     CHECK(graph_init(g, 1));
     CHECK(graph_write_f64(g, in, x, 4));
+    CHECK(graph_write_f64(g, p.mean, (double[]){2}, 1));
+    CHECK(graph_write_f64(g, p.var, (double[]){9}, 1));
     graph_set_bn_momentum(g, 0.25);
     CHECK(graph_forward(g));
     CHECK(graph_read_f64(g, y, got, 4));
     CHECK(graph_read_f64(g, p.mean, &mean, 1));
     CHECK(graph_read_f64(g, p.var, &var, 1));
     bool running = mode == GRAPH_INFERENCE;
-    assert_true(fabs(got[3] - (running ? 6 / sqrt(1 + 1e-5) : 3 / sqrt(3.5 + 1e-5))) < 1e-6);
-    assert_true(fabs(mean - (running ? 0 : 0.75)) < 1e-6);
-    assert_true(fabs(var - (running ? 1 : 0.75 + 0.25 * 14 / 3)) < 1e-6);
+    assert_true(fabs(got[3] - (running ? 4 / sqrt(9 + 1e-5) : 3 / sqrt(3.5 + 1e-5))) < 1e-6);
+    assert_true(fabs(mean - (running ? 2 : 0.75 * 2 + 0.25 * 3)) < 1e-6);
+    assert_true(fabs(var - (running ? 9 : 0.75 * 9 + 0.25 * 14 / 3)) < 1e-6);
     graph_close(&g);
   }
 }
