@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,16 +82,24 @@ static enum status remove_from(const char *folder, const struct listing *l, size
   return OK;
 }
 
-static enum status prune(const char *folder, size_t keep, bool partial) {
+/* Deletes all but the `keep` newest up to `step`. Later ones, which can only be damaged, do not count. */
+static enum status prune(const char *folder, int64_t step, size_t keep) {
   struct listing l;
-  enum status st = list_folder(&l, folder, partial);
+  enum status st = list_folder(&l, folder, false);
   if (st != OK) return st;
-  st = remove_from(folder, &l, keep);
+  size_t later = 0;
+  while (later < l.n && l.steps[later] > step) later++;
+  st = remove_from(folder, &l, later + keep);
   free(l.steps);
   return st;
 }
 
-enum status checkpoint_remove_partial(const char *folder) { return prune(folder, SIZE_MAX, true); }
+enum status checkpoint_remove_partial(const char *folder) {
+  struct listing l;
+  enum status st = list_folder(&l, folder, true);
+  if (st == OK) free(l.steps);
+  return st;
+}
 
 /* --- Writing
  * -----------------------------------------------------------------------------------------------------------
@@ -128,6 +137,26 @@ out:
   return st;
 }
 
+static bool is_finite(const struct tensor_view *t) {
+  size_t n = t->size / dtype_size(t->dtype);
+  const float *f32 = t->data;
+  const double *f64 = t->data;
+  for (size_t i = 0; i < n; i++)
+    if (!isfinite(t->dtype == DTYPE_F64 ? f64[i] : (double)f32[i])) return false;
+  return true;
+}
+
+/* A checkpoint that no run can go on from would take the place of one that can. */
+static enum status check_finite(const struct tensor_list *list, int64_t step) {
+  for (size_t i = 0; i < list->count; i++) {
+    const struct tensor_view *t = &list->views[i];
+    if (t->dtype != DTYPE_I64 && !is_finite(t))
+      return fail(E_NUMERIC, "%s is not finite after %" PRId64 " steps; lower --lr or add --warmup-epochs",
+                  t->name, step);
+  }
+  return OK;
+}
+
 static enum status write_file(const char *path, int64_t step, const struct tensor_list *list,
                               const json_t *settings) {
   uint64_t digest = 0;
@@ -155,9 +184,10 @@ enum status checkpoint_save(const char *folder, int64_t step, int64_t keep, cons
   enum status st = OK;
   TRY(path_of(path, folder, step));
   TRY(gather(&list, s, sgd));
+  TRY(check_finite(&list, step));
   TRY(write_file(path, step, &list, settings));
   log_debug("wrote %s", path);
-  TRY(prune(folder, (size_t)keep, false));
+  TRY(prune(folder, step, (size_t)keep));
 out:
   tensor_list_free(&list);
   return st;

@@ -15,7 +15,8 @@
 #include "store/safetensors.h"
 
 /* Writes the state after `step` steps, then deletes all but the `keep` newest
- * checkpoints of `folder`. E_IO, E_MEMORY. */
+ * checkpoints of `folder` up to `step`. E_IO, E_MEMORY; E_NUMERIC, and nothing
+ * is written: a value is not finite (names the tensor). */
 enum status checkpoint_save(const char *folder, int64_t step, int64_t keep, const struct step *s,
                             const struct sgd *sgd, const json_t *settings);
 

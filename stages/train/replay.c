@@ -20,6 +20,8 @@ struct replay_options {
   int64_t steps;
 };
 
+enum { MAX_STEPS = 1000000 };
+
 #define AT(member) offsetof(struct replay_options, member)
 static const struct opt replay_opts[] = {
     {"weights", OPT_STR, AT(weights), NULL, "safetensors file with every parameter to start from",
@@ -72,8 +74,8 @@ static enum status replay_open(struct replay *r, struct replay_options *o) {
   TRY(method_options_check(&o->method));
   TRY(optimiser_options_check(&o->optimiser));
   TRY(device_options_resolve(&o->device));
-  if (o->steps < 1) {
-    st = fail(E_ARG, "--steps: %" PRId64 " is below 1", o->steps);
+  if (o->steps < 1 || o->steps > MAX_STEPS) {
+    st = fail(E_ARG, "--steps: %" PRId64 " is not from 1 to %d", o->steps, MAX_STEPS);
     goto out;
   }
   TRY(safetensors_open(&r->weights, o->weights));

@@ -43,12 +43,12 @@ static enum status open_data(struct run *run) {
     run->n_images += split->count;
   }
   run->steps_per_epoch = run->n_images / o->batch;
-  run->last_step = run->steps_per_epoch * o->epochs;
-  if (run->steps_per_epoch > 0 && o->epochs > INT32_MAX / run->steps_per_epoch)
-    return fail(E_ARG, "--epochs %" PRId64 " makes more than 2^31 steps", o->epochs);
   if (!run->steps_per_epoch)
     return fail(E_ARG, "--batch %" PRId64 " is more than the %" PRId64 " images of the splits", o->batch,
                 run->n_images);
+  if (o->epochs > INT32_MAX / run->steps_per_epoch)
+    return fail(E_ARG, "--epochs %" PRId64 " makes more than 2^31 steps", o->epochs);
+  run->last_step = run->steps_per_epoch * o->epochs;
   memcpy(run->normalization.mean, run->data->mean, sizeof run->data->mean);
   memcpy(run->normalization.std, run->data->std, sizeof run->data->std);
   for (size_t i = 0; i < sizeof published / sizeof *published; i++)
@@ -203,11 +203,12 @@ static void show(struct run *run, struct progress *p, int64_t step, double lr, c
   char note[160];
   int64_t epoch = step / run->steps_per_epoch;
   json_t *losses = json_pack("{s:f}", "total", l->total);
-  int n = snprintf(note, sizeof note, "epoch %" PRId64 "/%" PRId64 "  lr %.4g  loss %.4f", epoch + 1,
-                   run->o->epochs, lr, l->total);
+  snprintf(note, sizeof note, "epoch %" PRId64 "/%" PRId64 "  lr %.4g  loss %.4f", epoch + 1, run->o->epochs,
+           lr, l->total);
   for (int i = 0; i < N_TERMS; i++) {
     if (!run->step->loss[i].id) continue;
-    n += snprintf(note + n, sizeof note - (size_t)n, "  %s %.4f", term_names[i], l->term[i]);
+    size_t used = strlen(note);
+    snprintf(note + used, sizeof note - used, "  %s %.4f", term_names[i], l->term[i]);
     json_object_set_new(losses, term_names[i], json_real(l->term[i]));
   }
   double busy = run->compute_s + run->wait_s;
@@ -234,12 +235,14 @@ static bool is_checkpoint_due(const struct run *run, int64_t steps_done) {
          steps_done / run->steps_per_epoch % run->o->checkpoint_every == 0;
 }
 
-/* A stop that was asked for keeps what was done. */
-static enum status leave(struct run *run, int64_t steps_done, int64_t saved) {
+/* A stop that was asked for, or workers that fail, keep what was done. */
+static enum status leave(struct run *run, enum status why, int64_t steps_done, int64_t saved) {
+  char reason[1024];
+  snprintf(reason, sizeof reason, "%s", fail_message());
   enum status st = steps_done > saved ? save(run, steps_done) : OK;
   if (st != OK) return st;
   log_info("stopped after step %" PRId64 " of %" PRId64 "; --resume continues", steps_done, run->last_step);
-  return fail(E_INTERRUPTED, "stopped after step %" PRId64, steps_done);
+  return fail(why, "%s", reason);
 }
 
 static enum status one_step(struct run *run, int64_t step, struct progress *p) {
@@ -265,14 +268,15 @@ static enum status train(struct run *run, struct progress *p) {
   int64_t saved = run->first_step;
   for (int64_t step = run->first_step; step < run->last_step; step++) {
     enum status st = one_step(run, step, p);
-    if (st == E_INTERRUPTED) return leave(run, step, saved);
+    if (st == E_INTERRUPTED || st == E_PEER) return leave(run, st, step, saved);
     if (st != OK) return st;
     if (is_checkpoint_due(run, step + 1)) {
       st = save(run, step + 1);
       if (st != OK) return st;
       saved = step + 1;
     }
-    if (stop_requested() && step + 1 < run->last_step) return leave(run, step + 1, saved);
+    if (stop_requested() && step + 1 < run->last_step)
+      return leave(run, fail(E_INTERRUPTED, "stopped after step %" PRId64, step + 1), step + 1, saved);
   }
   return OK;
 }

@@ -232,6 +232,19 @@ class TrainTest(unittest.TestCase):
             self.assertEqual(t.finish(), 1)
             self.assertRegex(t.text(), r'no augment worker')
 
+    def test_when_its_workers_are_gone_it_keeps_what_was_done(self):
+        with Training('left', '--worker-wait-s', '5') as t:
+            t.at_step(STEPS_PER_EPOCH + 3)
+            for worker in t.workers:
+                worker.kill()
+            self.assertEqual(t.finish(), 1, t.text())
+            self.assertRegex(t.text(), r'no (augment|decode) worker')
+        newest = sorted(glob.glob('left/checkpoint-*'))[-1]
+        self.assertEqual(lines('left/metrics.jsonl'), int(re.search(r'(\d+)\.safetensors$', newest)[1]))
+        status, text = train('left', '--resume')
+        self.assertEqual(status, 0, text)
+        self.assert_same_run('left')
+
     def test_mistakes_are_refused_in_one_line(self):
         with open('not.safetensors', 'w', encoding='utf-8') as stream:
             stream.write('hello, this is a text file')
@@ -245,7 +258,8 @@ class TrainTest(unittest.TestCase):
                 (['--policy', 'nothing.json'], 1, 'nothing.json'), (['--policy', 'evaluate'], 2, '2 views'),
                 (['--projector', '16--8'], 2, '--projector'), (['--equi', '-1'], 2, '--equi'),
                 (['--inv', '0', '--equi', '0', '--trans', '0'], 2, 'nothing to learn'),
-                (['--keep', '0'], 2, '--keep'), (['--threads', '-1'], 2, '--threads'),
+                (['--keep', '0'], 2, '--keep'), (['--epochs', '0'], 2, '--epochs'),
+                (['--epochs', str(2**63 - 1)], 2, '--epochs'), (['--threads', '-1'], 2, '--threads'),
                 (['--warmup-epochs', '7'], 2, '--warmup-epochs'), (['--arch', 'vgg'], 2, 'resnet10'),
                 (['--weights', 'not.safetensors'], 1, 'not.safetensors'), (['--weights', 'absent'], 1, 'absent'),
                 (['--weights', final, '--width', '8'], 2, 'made with 4'),
@@ -300,7 +314,7 @@ class ReplayTest(unittest.TestCase):
         backbone = self.weights.replace('final', 'backbone')
         for flags, status, says in (
                 (['--batch', 'one-view.safetensors'], 1, 'x2'), (['--batch', 'uneven.safetensors'], 1, 'shape'),
-                (['--batch', 'absent'], 1, 'absent'), (['--steps', '0'], 2, '--steps'),
+                (['--batch', 'absent'], 1, 'absent'), (['--steps', '0'], 2, '--steps'), (['--steps', str(2**62)], 2, '--steps'),
                 (['--weights', backbone], 1, 'missing'), (['--projector', '16-9'], 1, 'inv_projector.3.weight is [8,16]'),
                 (['--out', 'no/folder/out'], 1, 'no/folder/out'), (['--lr', 'nan'], 2, '--lr')):
             with self.subTest(flags=flags):

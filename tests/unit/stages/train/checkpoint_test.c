@@ -1,5 +1,6 @@
 #include "train/checkpoint.h"
 
+#include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -86,6 +87,42 @@ static void only_the_newest_are_kept(void **state) {
   close_training(&t);
 }
 
+/* A damaged checkpoint of a later step, which resuming passed over, must not push out good ones. */
+static void later_ones_do_not_count(void **state) {
+  (void)state;
+  struct training t = open_training(1);
+  TINY_OK(file_make_folder("later"));
+  TINY_OK(file_write("later/checkpoint-00000099.safetensors", "", 0));
+  for (int64_t step = 4; step <= 6; step++) save(&t, "later", step, 2);
+  assert_false(exists("later/checkpoint-00000004.safetensors"));
+  assert_true(exists("later/checkpoint-00000005.safetensors"));
+  assert_true(exists("later/checkpoint-00000006.safetensors"));
+  assert_true(exists("later/checkpoint-00000099.safetensors"));
+  close_training(&t);
+}
+
+static void what_is_not_finite_is_not_saved(void **state) {
+  (void)state;
+  static const double bad[] = {NAN, INFINITY};
+  TINY_OK(file_make_folder("finite"));
+  for (int i = 0; i < 2; i++) {
+    struct training t = open_training(1);
+    struct value w = graph_find(t.s->graph, "trans_projector.3.weight");
+    int64_t n = shape_count(graph_shape(t.s->graph, w));
+    double *data = calloc((size_t)n, sizeof *data);
+    json_t *j = settings("stl", 2);
+    assert_non_null(data);
+    data[n - 1] = bad[i];
+    TINY_OK(graph_write_f64(t.s->graph, w, data, n));
+    assert_int_equal(checkpoint_save("finite", 3, 1, t.s, t.sgd, j), E_NUMERIC);
+    assert_non_null(strstr(fail_message(), "trans_projector.3.weight is not finite after 3 steps"));
+    assert_false(exists("finite/checkpoint-00000003.safetensors"));
+    json_decref(j);
+    free(data);
+    close_training(&t);
+  }
+}
+
 static void flip_a_byte(const char *path, long from_end) {
   FILE *f = fopen(path, "r+");
   assert_non_null(f);
@@ -161,9 +198,12 @@ static void a_checkpoint_of_another_network_does_not_fit(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_restored_run_ends_with_the_same_bits), cmocka_unit_test(only_the_newest_are_kept),
-      cmocka_unit_test(damaged_ones_are_passed_over), cmocka_unit_test(other_settings_are_refused_by_name),
-      cmocka_unit_test(a_checkpoint_of_another_network_does_not_fit)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_restored_run_ends_with_the_same_bits),
+                                     cmocka_unit_test(only_the_newest_are_kept),
+                                     cmocka_unit_test(later_ones_do_not_count),
+                                     cmocka_unit_test(what_is_not_finite_is_not_saved),
+                                     cmocka_unit_test(damaged_ones_are_passed_over),
+                                     cmocka_unit_test(other_settings_are_refused_by_name),
+                                     cmocka_unit_test(a_checkpoint_of_another_network_does_not_fit)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
