@@ -6,7 +6,7 @@
 int main(int argc, char **argv) {
   openmp_wait_briefly(argv);
   const struct command commands[] = {train_command, replay_command, {0}};
-  const struct program program = {"tandem-train", "pretrains a network on aligned, transformed pairs of images",
-                                  commands};
+  const struct program program = {"tandem-train",
+                                  "pretrains a network on aligned, transformed pairs of images", commands};
   return cli_main(&program, argc, argv);
 }

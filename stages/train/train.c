@@ -304,8 +304,10 @@ static enum status train_run(void *options) {
   TRY(train(&run, progress));
   TRY(outputs_write(&run, clock_s() - began));
 out:
-  if (st == OK) progress_close(&progress);
-  else progress_abort(&progress);
+  if (st == OK)
+    progress_close(&progress);
+  else
+    progress_abort(&progress);
   run_close(&run);
   return st;
 }
