@@ -52,7 +52,7 @@ def lines(series, x_label, y_label, label):
         out.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{sy(y):.1f}" y2="{sy(y):.1f}"/>')
         out.append(_text(_LEFT - 6, sy(y) + 4, _tick(y), 'end'))
     for x in nice_ticks(x0, x1, 6):
-        if x == int(x):
+        if x == int(x) or x1 < 3:
             out.append(_text(sx(x), HEIGHT - _BOTTOM + 16, _tick(x)))
     out.append(_text((_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 3, x_label, cls='axis'))
     out.append(f'<g transform="translate(11 {(_TOP + HEIGHT - _BOTTOM) / 2:.0f}) rotate(-90)">'

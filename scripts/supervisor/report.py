@@ -103,8 +103,8 @@ def _pairs(run, programs):
                          f'<figcaption>{_e(base)}, {settings.get("size", "?")} px</figcaption></figure>')
     if not cards:
         return ''
-    return '<h2>Aligned pairs</h2><p class="soft">Two images share one transformation in each view: what changes from view to ' \
-           f'view is the same for both.</p><div class="cards">{"".join(cards)}</div>'
+    return '<h2>Aligned pairs</h2><p class="soft">Left the images with both crops, then view 1 (orange) and view 2 (blue). Both images ' \
+           f'share the transformation of a view.</p><div class="sheets">{"".join(cards)}</div>'
 
 
 def _preview(run, programs, name, record, policy):
@@ -153,7 +153,7 @@ def _busy(record, progress):
     cells = []
     for role in ('decode', 'augment', progress.get('what')):
         many = f'{feed.get(role, 1)} × ' if feed and role in ('decode', 'augment') else ''
-        share = f'{load.busy[role]:.0%}' if load and role in load.busy else ''
+        share = f'{load.busy[role]:.0%}' if load and role in load.busy else 'most' if load and role == load.slowest else ''
         cells.append(f'<td class="number{" slowest" if load and role == load.slowest else ""}">{many if share else ""}{share}</td>')
     return ''.join(cells)
 
