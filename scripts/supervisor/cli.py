@@ -1,5 +1,6 @@
 """The commands of scripts/tandem. Each is a function with its flags in COMMANDS."""
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -43,13 +44,15 @@ def _execute(pipeline, programs, selection, a):
     if left:
         print(f"ended {', '.join(left)}, left by a supervisor that was killed", flush=True)
     run.register_supervisor()
-    view = View([n for n in pipeline.stages if n in selection.names])
+    view, finished = View([n for n in pipeline.stages if n in selection.names]), False
     try:
         Executor(pipeline, run, programs, selection, view, stop).execute()
+        finished = True
     finally:
         view.close()
         run.release()
-        _write_report(run, programs)
+        with contextlib.nullcontext() if finished else contextlib.suppress(Failure, OSError):  # the first reason counts
+            _write_report(run, programs)
     return 0
 
 
@@ -213,4 +216,7 @@ def main(words):
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except OSError as error:
+        print(f"tandem: error: {f'{error.filename}: ' if error.filename else ''}{(error.strerror or str(error)).lower()}", file=sys.stderr)
         return 1

@@ -1,8 +1,8 @@
 """What a file or folder contains, as a short hash.
 
 A path's hash covers names and bytes, never times or places, so a copy or a fresh clone counts as unchanged. Reading is
-saved by remembering, per path, the sizes and modification times for which the hash was taken. A dataset's hash is its
-fingerprint, which ingest computed from every record.
+saved by remembering, per path, the sizes and the times of modification and change for which the hash was taken. A dataset's
+hash is its fingerprint, which ingest computed from every record.
 """
 import hashlib
 import json
@@ -51,11 +51,16 @@ def _files(path):
     if not os.path.isdir(path):
         return None
     names = []
-    for parent, folders, found in os.walk(path):
-        folders.sort()
+    for parent, folders, found in os.walk(path, followlinks=True):  # as ingest does
+        folders[:] = sorted(f for f in folders if not _leads_back(os.path.join(parent, f)))
         below = os.path.relpath(parent, path)
         names += [os.path.normpath(os.path.join(below, f)) for f in found if not f.endswith(_LOCK_FILES)]
     return sorted(names)
+
+
+def _leads_back(folder):
+    """Whether a link leads to a folder that it lies in."""
+    return os.path.islink(folder) and f'{os.path.realpath(os.path.dirname(folder))}/'.startswith(f'{os.path.realpath(folder)}/')
 
 
 def _stamp(path, names):
@@ -65,7 +70,7 @@ def _stamp(path, names):
             s = os.stat(os.path.join(path, name) if name else path)
         except OSError:
             continue
-        h.update(f'{name}\0{s.st_size}\0{s.st_mtime_ns}\n'.encode('utf-8', 'surrogateescape'))
+        h.update(f'{name}\0{s.st_size}\0{s.st_mtime_ns}\0{s.st_ctime_ns}\n'.encode('utf-8', 'surrogateescape'))
     return h.hexdigest()
 
 

@@ -9,9 +9,9 @@ import time
 
 from . import charts, results
 from .bottleneck import load_of
-from .errors import Failure
 from .live import count, duration
 from .programs import text_of
+from .state import write_text
 
 _CSS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report.css')
 _TERM_NAMES = {'total': 'total', 'inv': 'invariance', 'equi': 'equivariance', 'trans': 'transformation'}
@@ -28,12 +28,7 @@ def write(run, programs):
             f'<title>{_e(name)} · Tandem</title><style>\n{css}</style></head><body><main>\n'
             + '\n'.join(filter(None, sections)) + '\n</main></body></html>\n')
     path = os.path.join(run.path, 'report.html')
-    try:
-        with open(path + '.tmp', 'w', encoding='utf-8') as stream:
-            stream.write(page)
-        os.replace(path + '.tmp', path)
-    except OSError as error:
-        raise Failure(f'{path}: {error.strerror.lower()}')
+    write_text(path, page)
     return path
 
 

@@ -72,7 +72,7 @@ def label_of(run, record):
     weights = str(record['values'].get('weights', ''))
     if weights.startswith('random:'):
         return 'random weights'
-    maker = os.path.relpath(os.path.dirname(os.path.abspath(weights)), run.path).split(os.sep)[0]
+    maker = os.path.basename(os.path.dirname(weights))  # by its folder's name: the run may have been moved since
     settings = result_of(run, maker).get('settings', {})
     names = {'stl': 'STL', 'simclr': 'SimCLR', 'essl': 'E-SSL', 'augself': 'AugSelf', 'equimod': 'EquiMod', 'byol': 'BYOL',
              'simsiam': 'SimSiam', 'barlow': 'Barlow Twins', 'sen': 'SEN', 'sie': 'SIE'}

@@ -4,6 +4,7 @@
     DIR/.tandem/state.json  supervisor, children, and a record per stage; replaced atomically
     DIR/.tandem/hashes.json what `content` remembers
 """
+import contextlib
 import fcntl
 import json
 import os
@@ -31,15 +32,19 @@ def alive(process):
     return bool(process) and started_at(process['pid']) == process['start']
 
 
-def write_json(path, value):
-    """Old or new, never half."""
+def write_text(path, text):
+    """Old or new, never half. Raises Failure."""
     temporary = f'{path}.tmp'
-    with open(temporary, 'w', encoding='utf-8') as stream:
-        json.dump(value, stream, indent=1)
-        stream.write('\n')
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, 'w', encoding='utf-8') as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        raise Failure(f'cannot write {path}: {error.strerror.lower()}')
 
 
 def read_json(path, default=None):
@@ -76,7 +81,12 @@ class RunFolder:
         self.state = found
 
     def save(self):
-        write_json(os.path.join(self._own, 'state.json'), self.state)
+        write_text(os.path.join(self._own, 'state.json'), json.dumps(self.state, indent=1) + '\n')
+
+    def _try_to_save(self):
+        """For what the next supervisor finds out by itself: on a full disk, the first reason is the one to tell."""
+        with contextlib.suppress(Failure):
+            self.save()
 
     def take(self, pipeline):
         """Becomes the one supervisor of this folder. Raises Failure if there is another, or it holds something else."""
@@ -105,7 +115,10 @@ class RunFolder:
         return read_json(os.path.join(self._own, 'hashes.json'), {})
 
     def save_hashes(self, cache):
-        write_json(os.path.join(self._own, 'hashes.json'), {p: v for p, v in cache.items() if os.path.exists(p)})
+        """What is not saved is computed again."""
+        known = {p: v for p, v in cache.items() if os.path.exists(p)}
+        with contextlib.suppress(Failure):
+            write_text(os.path.join(self._own, 'hashes.json'), json.dumps(known, indent=1) + '\n')
 
     # --- Processes ---
 
@@ -116,7 +129,7 @@ class RunFolder:
     def release(self):
         self.state.pop('supervisor', None)
         self.state['children'] = []
-        self.save()
+        self._try_to_save()
         self._lock.close()
 
     def add_child(self, name, pid):
@@ -125,7 +138,7 @@ class RunFolder:
 
     def drop_child(self, pid):
         self.state['children'] = [c for c in self.state['children'] if c['pid'] != pid]
-        self.save()
+        self._try_to_save()
 
     def end_leftovers(self, patience_s=20.0):
         """Ends what a supervisor that was killed left running, first to last. Returns their names."""

@@ -75,6 +75,26 @@ class Hashes(unittest.TestCase):
             self.assertEqual(len({first, renamed, contents.hash(folder + '2')}), 3)
             self.assertIsNone(contents.hash(folder))
 
+    def test_a_file_that_only_looks_unchanged_is_read_again(self):
+        file = write('same', 'one')
+        contents, before = Contents(), os.stat(file)
+        first = contents.hash(file)
+        write(file, 'two')
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        self.assertNotEqual(contents.hash(file), first)
+
+    def test_links_to_folders_are_followed_once(self):
+        with tempfile.TemporaryDirectory(dir='.') as a:
+            write(os.path.join(a, 'elsewhere', 'f'), 'one')
+            os.makedirs(os.path.join(a, 'source'))
+            os.symlink('../elsewhere', os.path.join(a, 'source', 'class'))
+            os.symlink('..', os.path.join(a, 'elsewhere', 'loop'))
+            os.symlink('.', os.path.join(a, 'source', 'self'))
+            contents = Contents()
+            first = contents.hash(os.path.join(a, 'source'))
+            write(os.path.join(a, 'elsewhere', 'f'), 'another')
+            self.assertNotEqual(contents.hash(os.path.join(a, 'source')), first)
+
     def test_an_unchanged_file_is_not_read_again(self):
         file = write('big', 'x' * 100)
         contents = Contents()
@@ -109,6 +129,13 @@ class Report(unittest.TestCase):
         self.assertEqual([y for _, y in curves['total']], list(range(20)))
         self.assertAlmostEqual(curves['total'][0][0], 0.5)
         self.assertEqual(results.loss_curves(run, 'nothing'), {})
+
+    def test_a_moved_run_keeps_its_labels(self):
+        run = RunFolder('moved')
+        write('moved/pretrain/result.json', '{"settings": {"method": "stl", "base": "simclr"}}')
+        for weights, label in (('/was/here/run/pretrain/final.safetensors', 'STL'), ('random:3', 'random weights'),
+                               ('downloaded.safetensors', 'evaluation')):
+            self.assertEqual(results.label_of(run, {'base': 'evaluation', 'values': {'weights': weights}}), label)
 
     def test_charts_are_well_formed(self):
         chart = charts.lines([('total', [(0, 1.0), (1, float('nan')), (2, 3.0)])], 'epoch', 'loss', 'a "quoted" & label')

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import struct
@@ -422,6 +423,16 @@ class Faults(Case):
             text = self.run_file('--set', f'pretrain.feed.listen=tcp://127.0.0.1:{port}', code=1)
         self.assertIn(str(port), text)
         self.assertEqual(len(text.strip().splitlines()), 1, text)
+
+    def test_a_full_disk_is_one_line(self):
+        for limit in (0, 400, 4000, 30000):  # a limit on the size of files answers like a full disk, at different moments
+            with self.subTest(limit):
+                done = subprocess.run([TANDEM, 'run', self.file, '--run', self.run_folder], capture_output=True, text=True,
+                                      timeout=WAIT_S, stdin=subprocess.DEVNULL,
+                                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY)))
+                self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+                self.assertRegex(done.stderr, r'\Atandem: error: .*(ile too large|No space left).*\n\Z')
+        self.run_file('--only', 'data')
 
     def test_a_folder_that_is_not_ours_is_left_alone(self):
         os.makedirs(os.path.join(self.run_folder, 'pretrain'))
