@@ -79,7 +79,11 @@ static enum status assign(struct slot s, const char *value) {
   if (s.opt->choices && !in_choices(s.opt->choices, value))
     return fail(E_ARG, "--%s: '%s' is not one of %s", s.opt->name, value, s.opt->choices);
   switch (s.opt->type) {
-  case OPT_BOOL: *(bool *)(void *)s.at = strcmp(value, "false") != 0; return OK;
+  case OPT_BOOL:
+    if (!in_choices("true|false", value))
+      return fail(E_ARG, "--%s: '%s' is not true or false", s.opt->name, value);
+    *(bool *)(void *)s.at = strcmp(value, "true") == 0;
+    return OK;
   case OPT_INT: *(int64_t *)(void *)s.at = strtoll(value, &end, 10); break;
   case OPT_FLOAT: *(double *)(void *)s.at = strtod(value, &end); break;
   case OPT_STR: *(const char **)(void *)s.at = value; return OK;

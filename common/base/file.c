@@ -110,7 +110,7 @@ enum status file_read(const char *path, size_t limit, uint8_t **data, size_t *si
   struct stat info;
   uint8_t *bytes = NULL;
   enum status st = OK;
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a named pipe must not hold anybody up */
   if (fd < 0) return io_error("read", path, errno);
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     st = fail(E_IO, "cannot read %s: not a regular file", path);

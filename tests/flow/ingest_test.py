@@ -178,6 +178,13 @@ class BadInput(IngestTest):
         self.assertIn('bad: not one usable image', done.stderr)
         self.assertFalse(os.path.exists(self.path('x.lmdb')))
 
+    def test_named_pipes_hold_nobody_up(self):
+        self.pets()
+        os.mkfifo(self.path('pets/train/dog/notes'))
+        self.ingest('--format', 'folder', '--in', 'pets', '--out', 'pets.lmdb')
+        os.mkfifo(self.path('pets/train/dog/pipe.jpg'))
+        self.refused(1, 'pipe.jpg: not a regular file', '--format', 'folder', '--in', 'pets', '--out', 'other.lmdb')
+
     def test_command_line(self):
         self.refused(2, 'unknown flag --colour', '--format', 'shapes', '--out', 'x.lmdb', '--colour', 'red')
         self.refused(2, "'jpegs' is not one of cifar10|folder|shapes|stl10", '--format', 'jpegs', '--out', 'x.lmdb')

@@ -88,6 +88,7 @@ static void mistakes_are_refused_with_the_flag_named(void **state) {
                {{"--name", "x", "--count=99999999999999999999"}, "--count"},
                {{"--name", "x", "--rate=nan"}, "--rate"},
                {{"--name", "x", "--method=byol"}, "simclr|stl"},
+               {{"--name=x", "--quiet=yes"}, "--quiet: 'yes' is not true or false"},
                {{"--name"}, "--name needs a value"},
                {{"--count=1"}, "--name is required"},
                {{"--name=x", "one", "two"}, "unexpected argument 'two'"},
