@@ -85,7 +85,7 @@ enum status feed_open(struct feed **out, const struct feed_options *options, con
   f->wake = -1;
   enum status st = OK;
   TRY(check_options(options, plan));
-  strcpy(f->run, plan->run);
+  snprintf(f->run, sizeof f->run, "%s", plan->run);
   if (getrandom(&f->incarnation, sizeof f->incarnation, 0) != sizeof f->incarnation)
     TRY(fail(E_IO, "no random numbers: %s", strerror(errno)));
   f->incarnation >>= 11; /* 53 bits: what every JSON reader keeps */

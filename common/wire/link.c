@@ -39,7 +39,7 @@ static void on_refuse(struct link *link, const struct message *m, int64_t now) {
   char reason[sizeof link->refusal];
   text_copy(m->reason, reason, sizeof reason);
   if (strcmp(reason, link->refusal) != 0) {
-    strcpy(link->refusal, reason);
+    memcpy(link->refusal, reason, sizeof reason);
     log_warn("%s refuses this worker: %s; trying again every %d s", link->endpoint, reason,
              REFUSED_MS / 1000);
   }

@@ -38,7 +38,7 @@ static struct session *find_peer(struct server *server, const struct peer *peer)
 static void remove_session(struct server *server, struct session *session) {
   for (size_t i = 0; i < server->n; i++) {
     if (server->sessions[i] != session) continue;
-    memmove(&server->sessions[i], &server->sessions[i + 1], (--server->n - i) * sizeof *server->sessions);
+    memmove(&server->sessions[i], &server->sessions[i + 1], (--server->n - i) * sizeof(struct session *));
     server->hooks.left(server->hooks.owner, session);
     free(session);
     return;
@@ -52,7 +52,7 @@ void server_dismiss(struct server *server, struct session *session, const char *
 
 static struct session *add_session(struct server *server) {
   if (server->n == SESSIONS_MAX) return NULL;
-  struct session **grown = realloc(server->sessions, (server->n + 1) * sizeof *grown);
+  struct session **grown = realloc(server->sessions, (server->n + 1) * sizeof(struct session *));
   if (!grown) return NULL;
   server->sessions = grown;
   struct session *s = calloc(1, sizeof *s);

@@ -54,7 +54,7 @@ enum status socket_connect(void *socket, const char *endpoint) {
 static bool path_in_use(const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path) return false;
-  strcpy(address.sun_path, path);
+  memcpy(address.sun_path, path, strlen(path) + 1);
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return false;
   bool used = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN;

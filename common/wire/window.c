@@ -106,7 +106,7 @@ static enum status open_batch(const struct window *w, struct batch *b) {
 static enum status open_splits(struct window *w, const struct dataset *dataset,
                                const struct feed_plan *plan) {
   w->n_splits = plan->n_splits;
-  w->splits = calloc(plan->n_splits, sizeof *w->splits);
+  w->splits = calloc(plan->n_splits, sizeof(struct split *));
   w->split_names = calloc(plan->n_splits, sizeof *w->split_names);
   if (!w->splits || !w->split_names) return fail(E_MEMORY, "out of memory");
   for (size_t i = 0; i < plan->n_splits; i++) {

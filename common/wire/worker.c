@@ -373,7 +373,7 @@ static enum status open_server(struct worker *w) {
   if (o->serve)
     snprintf(endpoint, sizeof endpoint, "%s", o->serve);
   else if (strncmp(o->connect, "tcp://", 6) == 0)
-    strcpy(endpoint, "tcp://127.0.0.1:*");
+    snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:*");
   else
     st = endpoint_private("decode", endpoint, sizeof endpoint);
   if (st != OK) return st;
@@ -391,7 +391,7 @@ static enum status open_server(struct worker *w) {
 
 static enum status worker_open(struct worker *w) {
   char host[64] = "";
-  if (gethostname(host, sizeof host - 1) != 0) strcpy(host, "unknown");
+  if (gethostname(host, sizeof host - 1) != 0) snprintf(host, sizeof host, "unknown");
   uint64_t random[2] = {0};
   if (getrandom(random, sizeof random, 0) != sizeof random)
     return fail(E_IO, "no random numbers: %s", strerror(errno));

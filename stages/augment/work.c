@@ -97,7 +97,7 @@ static enum status augment_image(struct augment *a, const struct policy *policy,
 static enum status augment_shard(void *state, struct work *work) {
   struct augment *a = state;
   const struct policy *policy = NULL;
-  struct layout l;
+  struct layout l = {0};
   enum status st = check_counts(work);
   if (st == OK) st = policy_cached(&a->policy, work->ticket.policy, &policy);
   if (st == OK) st = lay_out(policy, work, &l);

@@ -93,7 +93,7 @@ static void copy_region(const uint8_t *pixels, int32_t width, struct rect r, uin
 
 static enum status decode_sample(struct dataset *dataset, uint64_t id, struct extent expected,
                                  struct rect region, uint8_t *out) {
-  struct record record;
+  struct record record = {0};
   enum status st = dataset_read(dataset, id, &record);
   if (st != OK) return st;
   struct image image = {0};
@@ -116,7 +116,7 @@ static enum status decode_sample(struct dataset *dataset, uint64_t id, struct ex
 enum status decode_shard(void *state, struct work *work) {
   struct decode *d = state;
   const struct ticket *t = &work->ticket;
-  struct extent extents[SHARD_IMAGES];
+  struct extent extents[SHARD_IMAGES] = {0};
   struct rect regions[SHARD_IMAGES];
   struct dataset *dataset = find_dataset(d, t->dataset);
   if (!dataset) return E_NOT_FOUND;
