@@ -3,33 +3,24 @@
  * about 1 MiB. */
 #include "store/features.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <msgpack.h>
 #include <xxhash.h>
 
+#include "store/features_meta.h"
 #include "store/layout.h"
 #include "store/lmdb_file.h"
 #include "store/lmdb_status.h"
-#include "store/record.h"
-#include "store/unpack.h"
 
-#define FEATURES_FORMAT "tandem-features"
-#define FEATURES_META   "features"
-#define DB_SPLIT        "split."
+#define FEATURES_META "features"
+#define DB_SPLIT      "split."
 
-enum { CHUNK_BYTES = 1 << 20, SUM_BYTES = 8, MAX_KEY = 65536, MAX_DIM = 1 << 20 };
+enum { CHUNK_BYTES = 1 << 20, SUM_BYTES = 8, MAX_KEY = 65536 };
 
 static const struct lmdb_kind features_kind = {"feature store", "tandem-linear makes one",
                                                "delete it to have it made again"};
-
-struct split_count {
-  char name[MAX_SPLIT_NAME + 1];
-  int64_t count;
-};
 
 static size_t row_bytes(int64_t dim) {
   return sizeof(uint64_t) + sizeof(int32_t) + (size_t)dim * sizeof(float);
@@ -71,8 +62,7 @@ void feature_table_free(struct feature_table *table) {
 
 struct features_writer {
   struct lmdb_writer file;
-  struct split_count splits[MAX_SPLITS];
-  size_t n_splits;
+  struct features_meta meta;
   char *key;
   int64_t dim, rows; /* rows waiting for their chunk to be full */
   uint64_t chunks;   /* of this split, written so far */
@@ -86,7 +76,7 @@ struct features_writer {
 enum status features_writer_open(struct features_writer **out, const char *path, const char *key,
                                  int64_t dim) {
   *out = NULL;
-  if (dim < 1 || dim > MAX_DIM || strlen(key) > MAX_KEY)
+  if (dim < 1 || dim > FEATURES_MAX_DIM || strlen(key) > MAX_KEY)
     return fail(E_ARG, "cannot keep %lld features under a key of %zu bytes", (long long)dim, strlen(key));
   enum status st = OK;
   size_t n = (size_t)chunk_rows(dim);
@@ -130,15 +120,15 @@ static enum status flush(struct features_writer *w) {
 enum status features_writer_split(struct features_writer *w, const char *name) {
   enum status st;
   char database[sizeof DB_SPLIT + MAX_SPLIT_NAME];
-  if (w->n_splits == MAX_SPLITS || strlen(name) > MAX_SPLIT_NAME)
+  if (w->meta.n_splits == MAX_SPLITS || strlen(name) > MAX_SPLIT_NAME)
     return fail(E_ARG, "no room for the features of split '%.80s'", name);
-  for (size_t i = 0; i < w->n_splits; i++)
-    if (strcmp(w->splits[i].name, name) == 0) return fail(E_ARG, "two splits are called %s", name);
+  for (size_t i = 0; i < w->meta.n_splits; i++)
+    if (strcmp(w->meta.splits[i].name, name) == 0) return fail(E_ARG, "two splits are called %s", name);
   TRY(flush(w));
   split_database(database, sizeof database, name);
   TRY(lmdb_writer_database(&w->file, database, &w->dbi));
   w->chunks = 0;
-  snprintf(w->splits[w->n_splits++].name, sizeof w->splits->name, "%s", name);
+  snprintf(w->meta.splits[w->meta.n_splits++].name, MAX_SPLIT_NAME + 1, "%s", name);
 out:
   return st;
 }
@@ -147,46 +137,26 @@ enum status features_writer_add(struct features_writer *w, int64_t n, const uint
                                 const int32_t *labels, const float *x) {
   enum status st = OK;
   int64_t room = chunk_rows(w->dim);
-  if (!w->n_splits) return fail(E_ARG, "features were added before any split was declared");
+  if (!w->meta.n_splits) return fail(E_ARG, "features were added before any split was declared");
   for (int64_t i = 0; i < n; i++) {
     memcpy(w->x + w->rows * w->dim, x + i * w->dim, (size_t)w->dim * sizeof *x);
     w->labels[w->rows] = labels[i];
     w->ids[w->rows] = ids[i];
-    w->splits[w->n_splits - 1].count++;
+    w->meta.splits[w->meta.n_splits - 1].count++;
     if (++w->rows == room) TRY(flush(w));
   }
 out:
   return st;
 }
 
-static void pack_text(msgpack_packer *p, const char *text) {
-  msgpack_pack_str_with_body(p, text, strlen(text));
-}
-
 static enum status write_meta(struct features_writer *w) {
   enum status st;
   MDB_dbi dbi;
   msgpack_sbuffer bytes;
-  msgpack_packer p;
   msgpack_sbuffer_init(&bytes);
-  msgpack_packer_init(&p, &bytes, msgpack_sbuffer_write);
-  seal_begin(&p, 5);
-  pack_text(&p, "format");
-  pack_text(&p, FEATURES_FORMAT);
-  pack_text(&p, "version");
-  msgpack_pack_int(&p, FEATURES_VERSION);
-  pack_text(&p, "key");
-  pack_text(&p, w->key);
-  pack_text(&p, "dim");
-  msgpack_pack_int64(&p, w->dim);
-  pack_text(&p, "splits");
-  msgpack_pack_array(&p, w->n_splits);
-  for (size_t i = 0; i < w->n_splits; i++) {
-    msgpack_pack_array(&p, 2);
-    pack_text(&p, w->splits[i].name);
-    msgpack_pack_int64(&p, w->splits[i].count);
-  }
-  seal((uint8_t *)bytes.data, bytes.size, 0);
+  w->meta.dim = w->dim;
+  w->meta.key = (struct slice){(const uint8_t *)w->key, strlen(w->key)};
+  features_meta_pack(&w->meta, &bytes);
   TRY(lmdb_writer_database(&w->file, DB_META, &dbi));
   TRY(lmdb_writer_put(&w->file, dbi, FEATURES_META, strlen(FEATURES_META), bytes.data, bytes.size));
 out:
@@ -220,54 +190,7 @@ void features_writer_abort(struct features_writer **writer) {
 
 /* --- Reading --- */
 
-struct meta {
-  struct slice key;
-  int64_t dim;
-  struct split_count splits[MAX_SPLITS];
-  size_t n_splits;
-};
-
-static bool next_key(struct unpack *u, const char *name) {
-  struct slice key;
-  return unpack_str(u, &key) && slice_is(key, name);
-}
-
-static bool read_splits(struct unpack *u, struct meta *m) {
-  size_t two;
-  struct slice name;
-  if (!unpack_array(u, &m->n_splits) || m->n_splits > MAX_SPLITS) return false;
-  for (size_t i = 0; i < m->n_splits; i++) {
-    if (!unpack_array(u, &two) || two != 2 || !unpack_str(u, &name) || name.size > MAX_SPLIT_NAME)
-      return false;
-    memcpy(m->splits[i].name, name.bytes, name.size);
-    m->splits[i].name[name.size] = '\0';
-    if (!unpack_int(u, 0, INT32_MAX, &m->splits[i].count)) return false;
-  }
-  return true;
-}
-
-/* The format and version come first, so that another version is told apart from damage. */
-static enum status parse_meta(const uint8_t *bytes, size_t size, struct meta *m) {
-  struct unpack u = {bytes, bytes + size};
-  size_t pairs;
-  struct slice format;
-  int64_t version;
-  if (!unpack_map(&u, &pairs) || !next_key(&u, "xxh3") || !unpack_skip(&u) || !next_key(&u, "format") ||
-      !unpack_str(&u, &format) || !slice_is(format, FEATURES_FORMAT) || !next_key(&u, "version") ||
-      !unpack_int(&u, 0, INT64_MAX, &version))
-    return fail(E_FORMAT, "damaged: its description is malformed");
-  if (version != FEATURES_VERSION)
-    return fail(E_VERSION, "a feature store of version %lld, but this build reads version %d",
-                (long long)version, FEATURES_VERSION);
-  enum status st = seal_check(bytes, size, 0);
-  if (st != OK) return st;
-  bool good = next_key(&u, "key") && unpack_str(&u, &m->key) && next_key(&u, "dim") &&
-              unpack_int(&u, 1, MAX_DIM, &m->dim) && next_key(&u, "splits") && read_splits(&u, m) &&
-              u.at == u.end;
-  return good ? OK : fail(E_FORMAT, "damaged: its description is malformed");
-}
-
-static enum status load_meta(struct lmdb_reader *file, const char *path, struct meta *m) {
+static enum status load_meta(struct lmdb_reader *file, const char *path, struct features_meta *m) {
   enum status st;
   MDB_dbi dbi;
   MDB_val key = {strlen(FEATURES_META), (void *)(uintptr_t)FEATURES_META}, value;
@@ -276,7 +199,7 @@ static enum status load_meta(struct lmdb_reader *file, const char *path, struct 
   if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
     return fail(E_FORMAT, "not a feature store but another LMDB file");
   TRY_LMDB(rc, "read", path);
-  TRY(parse_meta(value.mv_data, value.mv_size, m));
+  TRY(features_meta_parse(m, value.mv_data, value.mv_size));
 out:
   return st;
 }
@@ -290,7 +213,7 @@ static void unpack_chunk(uint8_t *bytes, int64_t first, int64_t n, struct featur
   memcpy(t->x + first * t->dim, c.x, (size_t)(c.end - c.x));
 }
 
-static enum status load_split(struct lmdb_reader *file, const char *path, const struct split_count *split,
+static enum status load_split(struct lmdb_reader *file, const char *path, const struct feature_split *split,
                               struct feature_table *t) {
   enum status st = OK;
   MDB_dbi dbi;
@@ -321,17 +244,11 @@ out:
   return st;
 }
 
-static const struct split_count *find_split(const struct meta *m, const char *name) {
-  for (size_t i = 0; i < m->n_splits; i++)
-    if (strcmp(m->splits[i].name, name) == 0) return &m->splits[i];
-  return NULL;
-}
-
 enum status features_read(const char *path, const char *key, const char *const *splits, size_t n,
                           struct feature_table *tables) {
   enum status st;
   struct lmdb_reader file;
-  struct meta m = {0};
+  struct features_meta m = {0};
   for (size_t i = 0; i < n; i++) tables[i] = (struct feature_table){0};
   if ((st = lmdb_reader_open(&file, path, &features_kind, MAX_DBS)) != OK) return st;
   TRY(load_meta(&file, path, &m));
@@ -340,7 +257,7 @@ enum status features_read(const char *path, const char *key, const char *const *
     goto out;
   }
   for (size_t i = 0; i < n; i++) {
-    const struct split_count *split = find_split(&m, splits[i]);
+    const struct feature_split *split = features_meta_split(&m, splits[i]);
     if (!split) {
       st = fail(E_NOT_FOUND, "has no split '%s'", splits[i]);
       goto out;
