@@ -1,5 +1,7 @@
 /* oneDNN's pooling, in the layout of its input. What it saves for the way back is its workspace of window
  * positions. */
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "nn/cpu.h"
@@ -98,9 +100,18 @@ static enum status bind(struct node *n, const struct run *run) {
                        n->scratch_b);
 }
 
+/* oneDNN's maximum skips NaN; a window of nothing else gets the lowest number. Behind a BatchNorm NaN comes a
+ * channel at a time, so that is where it would be lost. */
+static void restore_nan(float *y, int64_t count) {
+#pragma omp parallel for simd schedule(static)
+  for (int64_t i = 0; i < count; i++) y[i] = y[i] == -FLT_MAX ? NAN : y[i];
+}
+
 static enum status forward(struct node *n, const struct run *run) {
   struct pool_state *s = n->state;
-  return cpu_call_run(&s->forward, run->device);
+  enum status st = cpu_call_run(&s->forward, run->device);
+  if (st == OK) restore_nan(n->out->data, (int64_t)(n->out->bytes / sizeof(float)));
+  return st;
 }
 
 static enum status backward(struct node *n, const struct run *run) {
