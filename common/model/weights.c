@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,8 @@ static bool is_backbone_only(const struct safetensors *file) {
 
 static bool parse_triple(const char *text, double out[3]) {
   int end = 0;
-  return sscanf(text, "%lf,%lf,%lf%n", &out[0], &out[1], &out[2], &end) == 3 && text[end] == '\0';
+  return sscanf(text, "%lf,%lf,%lf%n", &out[0], &out[1], &out[2], &end) == 3 && text[end] == '\0' &&
+         isfinite(out[0]) && isfinite(out[1]) && isfinite(out[2]);
 }
 
 enum status weights_info(struct weights_info *out, const struct safetensors *file) {

@@ -207,18 +207,28 @@ static void only_what_the_contract_forgives_is_forgiven(void **state) {
 static void bad_metadata_is_refused(void **state) {
   (void)state;
   static const struct {
-    struct metadata entry;
+    struct metadata entries[2];
     bool info;
-  } cases[] = {{{"size", "big"}, true},   {{"size", "0"}, true},    {{"mean", "1,2"}, true},
-               {{"mean", "1,2,3"}, true}, {{"arch", "vgg"}, false}, {{"width", "1x"}, false},
-               {{"width", "0"}, false},   {{"stem", ""}, false}};
+  } cases[] = {{{{"size", "big"}}, true},
+               {{{"size", "0"}}, true},
+               {{{"mean", "1,2,3"}}, true},
+               {{{"mean", "1,2"}, {"std", "1,1,1"}}, true},
+               {{{"mean", "1,2,3"}, {"std", "1,0,1"}}, true},
+               {{{"mean", "1,nan,3"}, {"std", "1,1,1"}}, true},
+               {{{"mean", "1,2,3"}, {"std", "1,1,inf"}}, true},
+               {{{"mean", "1,2,3,4"}, {"std", "1,1,1"}}, true},
+               {{{"arch", "vgg"}}, false},
+               {{{"width", "1x"}}, false},
+               {{{"width", "0"}}, false},
+               {{{"stem", ""}}, false}};
   static const float zero = 0;
   const struct tensor_view view = {"conv1.weight", DTYPE_F32, 1, {1}, &zero, 4};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct safetensors *file;
     struct weights_info info;
     struct model_options o = {0};
-    assert_int_equal(safetensors_write("odd.safetensors", &view, 1, &cases[i].entry, 1), OK);
+    const size_t n = cases[i].entries[1].key ? 2 : 1;
+    assert_int_equal(safetensors_write("odd.safetensors", &view, 1, cases[i].entries, n), OK);
     assert_int_equal(safetensors_open(&file, "odd.safetensors"), OK);
     assert_int_equal(cases[i].info ? weights_info(&info, file) : model_resolve(&o, file), E_FORMAT);
     safetensors_close(&file);
