@@ -27,13 +27,15 @@ struct listing {
   size_t n;
 };
 
-/* Whether `name` is checkpoint-STEP.safetensors; with `partial`, such a name
- * and the ending of an unfinished write. */
-static bool parse_name(const char *name, int64_t *step, bool partial) {
+/* Whether `name` is checkpoint-STEP.safetensors. */
+static bool parse_name(const char *name, int64_t *step) {
   int end = 0;
   return sscanf(name, "checkpoint-%" SCNd64 ".safetensors%n", step, &end) == 1 && end > 0 && *step >= 0 &&
-         (partial ? strncmp(name + end, ".tmp-", 5) == 0 : name[end] == '\0');
+         name[end] == '\0';
 }
+
+/* Whether `name` has the ending of an unfinished write (base/file). */
+static bool is_partial(const char *name) { return strstr(name, ".safetensors.tmp-") != NULL; }
 
 static int newest_first(const void *a, const void *b) {
   int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -49,10 +51,10 @@ static enum status list_folder(struct listing *out, const char *folder, bool rem
   char path[PATH_MAX];
   for (struct dirent *e; st == OK && (e = readdir(dir));) {
     int64_t step;
-    if (remove_partial && parse_name(e->d_name, &step, true) &&
+    if (remove_partial && is_partial(e->d_name) &&
         snprintf(path, sizeof path, "%s/%s", folder, e->d_name) < (int)sizeof path)
       unlink(path);
-    if (!parse_name(e->d_name, &step, false)) continue;
+    if (!parse_name(e->d_name, &step)) continue;
     int64_t *grown = realloc(out->steps, (out->n + 1) * sizeof *grown);
     if (!grown)
       st = fail(E_MEMORY, "out of memory");

@@ -32,7 +32,8 @@ enum status checkpoint_check_settings(const struct safetensors *file, const json
 /* Puts the state back. E_FORMAT (names what does not fit). */
 enum status checkpoint_restore(const struct safetensors *file, struct step *s, struct sgd *sgd);
 
-/* Deletes half-written ones, which a killed run can leave. */
+/* Deletes half-written files, checkpoints and final weights, which a killed run
+ * can leave. */
 enum status checkpoint_remove_partial(const char *folder);
 
 #endif

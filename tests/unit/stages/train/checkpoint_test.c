@@ -80,9 +80,11 @@ static void only_the_newest_are_kept(void **state) {
   assert_true(exists("keep/checkpoint-00000012.safetensors"));
   assert_true(exists("keep/checkpoint-123456789.safetensors"));
   TINY_OK(file_write("keep/checkpoint-00000014.safetensors.tmp-77", "x", 1));
+  TINY_OK(file_write("keep/final.safetensors.tmp-8", "x", 1));
   TINY_OK(file_write("keep/notes.txt", "x", 1));
   TINY_OK(checkpoint_remove_partial("keep"));
   assert_false(exists("keep/checkpoint-00000014.safetensors.tmp-77"));
+  assert_false(exists("keep/final.safetensors.tmp-8"));
   assert_true(exists("keep/notes.txt") && exists("keep/checkpoint-00000012.safetensors"));
   close_training(&t);
 }
