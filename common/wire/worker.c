@@ -14,24 +14,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
-#include "wire/link.h"
 #include "wire/self_test.h"
 #include "wire/server.h"
+#include "wire/upstreams.h"
 #include "wire/work.h"
 
-enum {
-  DECODE_AHEAD = 3,
-  AUGMENT_AHEAD = 2,
-  AUGMENT_UNACKED = 2,
-  DECODERS_MAX = 240,
-  POLL_MS = 100,
-  ALIVE_MS = 2
-};
-
-struct upstream { /* a decode worker that an augment worker dials */
-  struct link link;
-  uint64_t number;
-};
+enum { DECODE_AHEAD = 3, AUGMENT_AHEAD = 2, AUGMENT_UNACKED = 2, POLL_MS = 100, ALIVE_MS = 2 };
 
 struct worker {
   const struct stage *stage;
@@ -42,10 +30,9 @@ struct worker {
   struct message hello;
   struct drops drops;
   struct link consumer;
-  struct server server; /* serving stages */
-  struct upstream *decoders[DECODERS_MAX];
-  int n_decoders;
-  uint64_t opened, incarnation;
+  struct server server;      /* serving stages */
+  struct upstreams decoders; /* the others */
+  uint64_t incarnation;
   struct work_queue inputs, results;
   struct work_queue
       lent; /* serving: tickets of shards that augment workers hold, to be made again if one leaves */
@@ -64,44 +51,6 @@ static bool current(const struct worker *w, const struct message *m) {
 /* --- What arrives
  * ---------------------------------------------------------------------------------------------------------
  */
-
-static void close_decoder(struct worker *w, int i) {
-  link_close(&w->decoders[i]->link, "not needed any more");
-  free(w->decoders[i]);
-  w->decoders[i] = w->decoders[--w->n_decoders];
-}
-
-static enum status open_decoder(struct worker *w, const char *endpoint) {
-  struct upstream *u = calloc(1, sizeof *u);
-  if (!u) return fail(E_MEMORY, "out of memory");
-  enum status st =
-      link_open(&u->link, w->context, endpoint, (int64_t)DECODED_BYTES_MAX, &w->hello, &w->drops);
-  if (st != OK) {
-    link_close(&u->link, "");
-    free(u);
-    return st;
-  }
-  u->number = ++w->opened;
-  w->decoders[w->n_decoders++] = u;
-  log_info("takes decoded shards from %s", endpoint);
-  return OK;
-}
-
-static void follow_decoders(struct worker *w, const struct texts *list) {
-  for (int i = w->n_decoders; i-- > 0;) {
-    bool listed = false;
-    for (uint32_t k = 0; k < list->count; k++) listed |= text_is(list->at[k], w->decoders[i]->link.endpoint);
-    if (!listed) close_decoder(w, i);
-  }
-  for (uint32_t k = 0; k < list->count; k++) {
-    char endpoint[ENDPOINT_MAX + 1];
-    text_copy(list->at[k], endpoint, sizeof endpoint);
-    bool known = false;
-    for (int i = 0; i < w->n_decoders; i++) known |= strcmp(w->decoders[i]->link.endpoint, endpoint) == 0;
-    if (!known && w->n_decoders < DECODERS_MAX && open_decoder(w, endpoint) != OK)
-      log_warn("%s", fail_message());
-  }
-}
 
 /* A run began, ended or was lost: what is in hand belongs to nobody now. */
 static void forget(struct worker *w) {
@@ -137,7 +86,8 @@ static enum status pump_consumer(struct worker *w) {
       forget(w);
       break;
     case MESSAGE_DECODERS:
-      if (!w->stage->serves) follow_decoders(w, &p->head.decoders);
+      if (!w->stage->serves)
+        upstreams_follow(&w->decoders, w->context, &p->head.decoders, &w->hello, &w->drops);
       break;
     case MESSAGE_TICKET: on_ticket(w, &p); break;
     case MESSAGE_ACK: w->unacked -= w->unacked > 0; break;
@@ -206,8 +156,8 @@ static void send_failed(struct worker *w, const struct work *work) {
 static void release_input(struct worker *w, const struct work *work) {
   struct message m = {.step = work->ticket.step, .shard = work->ticket.shard};
   envelope(&m, MESSAGE_ACK, work->input);
-  for (int i = 0; i < w->n_decoders; i++)
-    if (w->decoders[i]->number == work->source) link_send(&w->decoders[i]->link, &m, NULL, 0);
+  for (int i = 0; i < w->decoders.n; i++)
+    if (w->decoders.at[i]->number == work->source) link_send(&w->decoders.at[i]->link, &m, NULL, 0);
 }
 
 static void send_augmented(struct worker *w, struct work *work) {
@@ -229,8 +179,8 @@ static void grant(struct worker *w) {
   }
   /* One decode worker: AUGMENT_AHEAD shards. More: one from each, renewed only while the backlog is short. */
   if (w->consumer.state != LINK_OPEN || held >= AUGMENT_AHEAD) return;
-  for (int i = 0; i < w->n_decoders; i++)
-    link_want(&w->decoders[i]->link, w->n_decoders == 1 ? (uint64_t)(AUGMENT_AHEAD - held) : 1);
+  for (int i = 0; i < w->decoders.n; i++)
+    link_want(&w->decoders.at[i]->link, w->decoders.n == 1 ? (uint64_t)(AUGMENT_AHEAD - held) : 1);
 }
 
 /* --- The loop
@@ -243,7 +193,7 @@ static void tick(struct worker *w) {
   w->count.wait_ms = (uint64_t)((clock_ns() - w->began_ns - w->busy_ns) / 1000000);
   if (link_tick(&w->consumer, now, &w->count)) forget(w);
   if (w->stage->serves) server_tick(&w->server, now);
-  for (int i = 0; i < w->n_decoders; i++) link_tick(&w->decoders[i]->link, now, &w->count);
+  for (int i = 0; i < w->decoders.n; i++) link_tick(&w->decoders.at[i]->link, now, &w->count);
   /* An acknowledgement that does not come must not stop the worker for good. */
   if (w->unacked && now - w->sent_at_ms > w->consumer.silence_ms) w->unacked = 0;
 }
@@ -251,7 +201,7 @@ static void tick(struct worker *w) {
 static enum status pump(struct worker *w) {
   enum status st = pump_consumer(w);
   if (st == OK && w->stage->serves) st = server_pump(&w->server);
-  for (int i = 0; st == OK && i < w->n_decoders; i++) st = pump_decoder(w, w->decoders[i]);
+  for (int i = 0; st == OK && i < w->decoders.n; i++) st = pump_decoder(w, w->decoders.at[i]);
   if (st != OK) return st;
   tick(w);
   deliver(w);
@@ -305,13 +255,13 @@ static enum status work_one(struct worker *w) {
 }
 
 static enum status wait_for_messages(struct worker *w, int64_t timeout_ms) {
-  zmq_pollitem_t items[2 + DECODERS_MAX];
+  zmq_pollitem_t items[2 + UPSTREAMS_MAX];
   int n = 0;
   items[n++] = (zmq_pollitem_t){.socket = w->consumer.socket, .events = link_events(&w->consumer)};
   if (w->stage->serves) items[n++] = (zmq_pollitem_t){.socket = w->server.socket, .events = ZMQ_POLLIN};
-  for (int i = 0; i < w->n_decoders; i++)
-    items[n++] =
-        (zmq_pollitem_t){.socket = w->decoders[i]->link.socket, .events = link_events(&w->decoders[i]->link)};
+  for (int i = 0; i < w->decoders.n; i++)
+    items[n++] = (zmq_pollitem_t){.socket = w->decoders.at[i]->link.socket,
+                                  .events = link_events(&w->decoders.at[i]->link)};
   if (zmq_poll(items, n, timeout_ms) >= 0 || errno == EINTR) return OK;
   return fail(E_IO, "cannot wait for messages: %s", zmq_strerror(errno));
 }
@@ -417,7 +367,7 @@ static enum status worker_open(struct worker *w) {
 
 static void worker_close(struct worker *w) {
   forget(w);
-  while (w->n_decoders) close_decoder(w, 0);
+  upstreams_close(&w->decoders);
   link_close(&w->consumer, "leaving");
   server_close(&w->server, "leaving");
   if (w->context) zmq_ctx_term(w->context);
