@@ -30,6 +30,9 @@ static struct value build_block(struct graph *g, const int64_t *a) {
 static const struct op_case cases[] = {
     {"matrix", build, {6, 5, 0, 0, 1, 0, 0, 0}},
     {"matrix in groups with ReLU", build, {12, 17, 0, 0, 3, 1, 0, 0}},
+    {"matrix of more rows than chunks", build, {75, 3, 0, 0, 1, 1, 0, 0}},
+    {"planes longer than a segment", build, {2, 2, 66, 70, 1, 1, 0, 0}},
+    {"planes longer than a segment, residual behind a convolution", build, {2, 3, 17, 31, 2, 1, 1, 1}},
     {"one image", build, {1, 3, 3, 2, 1, 1, 0, 0}},
     {"images in groups", build, {4, 5, 3, 4, 2, 0, 0, 0}},
     {"images in groups with ReLU", build, {4, 16, 3, 3, 2, 1, 0, 0}},

@@ -157,9 +157,45 @@ static void sgd_has_known_values(void **state) {
   }
 }
 
+/* More parameters than one task of an update takes, each with its own gradient: two steps by the formula. */
+static void sgd_reaches_every_parameter(void **state) {
+  (void)state;
+  enum { COUNT = 150001 };
+  const double lr = 0.125, momentum = 0.5, decay = 0.25; /* exact in float32, as are the values below */
+  float *x = malloc(COUNT * sizeof *x), *got = malloc(COUNT * sizeof *got);
+  assert_non_null(x);
+  assert_non_null(got);
+  for (int k = 0; k < COUNT; k++) x[k] = (float)(k % 64 - 32);
+  for (int i = 0; i < N_DEVICES; i++) {
+    struct graph *g = open_graph(devices[i]);
+    struct value theta = param(g, "theta", shape_2(1, COUNT)), in = graph_input(g, "x", shape_2(1, COUNT));
+    struct value y = linear(g, in, theta, (struct value){0});
+    struct sgd *o = NULL;
+    CHECK(graph_plan(g, y));
+    CHECK(sgd_open(&o, g, (struct sgd_config){momentum, decay}));
+    CHECK(graph_write_f32(g, in, x, COUNT));
+    CHECK(graph_write_f32(g, theta, x, COUNT));
+    for (int step = 0; step < 2; step++) {
+      CHECK(graph_forward(g));
+      CHECK(graph_backward(g));
+      CHECK(sgd_step(o, lr));
+    }
+    CHECK(graph_read_f32(g, theta, got, COUNT));
+    for (int k = 0; k < COUNT; k++) {
+      double v = (1 + decay) * x[k], once = x[k] - lr * v;
+      assert_close(got[k], once - lr * (momentum * v + x[k] + decay * once), 1e-5);
+    }
+    sgd_close(&o);
+    graph_close(&g);
+  }
+  free(x);
+  free(got);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(info_nce_has_known_values), cmocka_unit_test(info_nce_stays_within_its_bounds),
-      cmocka_unit_test(hyper_bilinear_has_known_values), cmocka_unit_test(sgd_has_known_values)};
+      cmocka_unit_test(hyper_bilinear_has_known_values), cmocka_unit_test(sgd_has_known_values),
+      cmocka_unit_test(sgd_reaches_every_parameter)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
