@@ -29,10 +29,20 @@ enum status link_open(struct link *link, void *context, const char *endpoint, in
   return dial(link);
 }
 
-void link_close(struct link *link, const char *reason) {
+static void say_bye(struct link *link, const char *reason) {
   struct message bye = {.kind = MESSAGE_BYE, .reason = text_of(reason)};
   if (link->socket && link->state == LINK_OPEN) packet_send(link->socket, NULL, &bye, NULL, 0);
+}
+
+void link_close(struct link *link, const char *reason) {
+  say_bye(link, reason);
   socket_close(&link->socket);
+}
+
+void link_restart(struct link *link, const char *reason) {
+  if (link->state != LINK_OPEN) return;
+  say_bye(link, reason);
+  start_over(link, LINK_HELLO, 0);
 }
 
 static void on_refuse(struct link *link, const struct message *m, int64_t now) {

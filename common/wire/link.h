@@ -29,6 +29,9 @@ enum status link_open(struct link *link, void *context, const char *endpoint, in
                       const struct message *hello, struct drops *drops);
 void link_close(struct link *link, const char *reason); /* says bye */
 
+/* Ends the session, if there is one, and greets again: the upstream gives what was sent in it to others. */
+void link_restart(struct link *link, const char *reason);
+
 /* The next message for the owner, or E_AGAIN: welcome (after which the link is OPEN), bye (it is back in
  * HELLO), and the work of the hop. Refusals, heartbeats and whatever comes out of session are dealt with
  * here. E_IO, E_MEMORY. */

@@ -52,8 +52,10 @@ static bool current(const struct worker *w, const struct message *m) {
  * ---------------------------------------------------------------------------------------------------------
  */
 
-/* A run began, ended or was lost: what is in hand belongs to nobody now. */
+/* A run began, ended or was lost: what is in hand belongs to nobody now. A decode worker that is already in
+ * the next run hears of it, or what it sent too early would be missed until its lease is over. */
 static void forget(struct worker *w) {
+  for (int i = 0; i < w->decoders.n; i++) link_restart(&w->decoders.at[i]->link, "another run");
   work_queue_clear(&w->inputs);
   work_queue_clear(&w->results);
   work_queue_clear(&w->lent);
@@ -160,7 +162,7 @@ static void release_input(struct worker *w, const struct work *work) {
     if (w->decoders.at[i]->number == work->source) link_send(&w->decoders.at[i]->link, &m, NULL, 0);
 }
 
-static void send_augmented(struct worker *w, struct work *work) {
+static bool send_augmented(struct worker *w, struct work *work) {
   enum status st = link_send(&w->consumer, &work->output, &work->frames[FRAME_BODY], 3);
   for (int i = FRAME_BODY; i < PACKET_FRAMES; i++) work->has_frame[i] = false;
   if (st == OK) {
@@ -169,6 +171,7 @@ static void send_augmented(struct worker *w, struct work *work) {
   } else if (st != E_AGAIN) {
     log_warn("%s", fail_message());
   }
+  return st == OK;
 }
 
 static void grant(struct worker *w) {
@@ -242,14 +245,14 @@ static enum status work_one(struct worker *w) {
   } else {
     send_failed(w, work);
   }
-  if (!w->stage->serves) release_input(w, work);
-  if (st == OK && current(w, work->input)) {
-    if (w->stage->serves) {
-      work_push(&w->results, work);
-      return OK;
-    }
-    send_augmented(w, work);
+  bool wanted = st == OK && current(w, work->input);
+  if (wanted && w->stage->serves) {
+    work_push(&w->results, work);
+    return OK;
   }
+  /* Not before the consumer has the result: until then the decode worker can make it again. */
+  bool told = wanted ? send_augmented(w, work) : st != OK;
+  if (told && !w->stage->serves) release_input(w, work);
   work_free(work);
   return OK;
 }

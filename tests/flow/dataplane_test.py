@@ -195,6 +195,38 @@ class DataPlane(FlowTest):
             self.finish(self.count(DATA, steps=STEPS, ledger=name, run=name))
             self.check(name)
 
+    def hear(self, upstream, kind):
+        """The next message of this kind to a ROUTER; returns who sent it, and its header."""
+        end = time.monotonic() + 10 * SLOW
+        while time.monotonic() < end and upstream.poll(10000 * SLOW):
+            peer, head, *_ = upstream.recv_multipart()
+            if msgpack.unpackb(head)['kind'] == kind:
+                return peer, msgpack.unpackb(head)
+        raise AssertionError(f'no {kind}')
+
+    def test_what_came_before_its_run_is_given_back(self):
+        """A decode worker may be in the next run before an augment worker is: what it sent too early goes to waste, so the
+        augment worker starts its session anew when it enters a run."""
+        with zmq.Context() as context, context.socket(zmq.ROUTER) as consumer, context.socket(zmq.ROUTER) as decode:
+            for upstream, name in ((consumer, 'feed'), (decode, 'serve')):
+                upstream.linger = 0
+                upstream.bind(self.listen(name))
+            welcome = {'v': 1, 'kind': 'welcome', 'run': 'r', 'dataset': '', 'incarnation': 1, 'beat_ms': 500, 'silence_ms': 60000}
+            self.augment()
+            peer, _ = self.hear(consumer, 'hello')
+            consumer.send_multipart([peer, msgpack.packb(welcome)])
+            consumer.send_multipart([peer, msgpack.packb({'v': 1, 'kind': 'decoders', 'decoders': [self.listen('serve')]})])
+            holder, _ = self.hear(decode, 'hello')
+            decode.send_multipart([holder, msgpack.packb(dict(welcome, run=''))])
+            self.hear(decode, 'want')
+            for end in (dict(welcome, incarnation=2), {'v': 1, 'kind': 'bye', 'reason': 'restarted'}):
+                consumer.send_multipart([peer, msgpack.packb(end)])
+                self.hear(decode, 'bye')
+                self.hear(decode, 'hello')
+                if end['kind'] == 'welcome':
+                    decode.send_multipart([holder, msgpack.packb(dict(welcome, run=''))])
+                    self.hear(decode, 'want')
+
     # --- What must not be believed ---
 
     def garbage(self):
