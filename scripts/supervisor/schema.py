@@ -53,7 +53,7 @@ def _explain(error):
     elif keyword == 'uniqueItems':
         yield path, f'{where}{_name(path)} names something twice'
     elif keyword == 'pattern':
-        yield path + _key_of(error, path), f"{where}'{error.instance}' is not a valid {_name(path) or 'stage name'}: " \
+        yield path + _key_of(error, path), f"{where}'{error.instance}' is not a valid {'stage name' if path == ('stages',) else _name(path)}: " \
                                            'start with a letter, then letters, digits, - or _'
     elif keyword == 'not':
         yield path + _key_of(error, path), f"a stage cannot be called '{error.instance}': ${{...}} keeps " \
@@ -76,7 +76,7 @@ def _where(path):
 
 def _name(path):
     words = [str(p) for p in path if not isinstance(p, int)]
-    return '' if words == ['stages'] else f"'{words[-1]}'" if words else 'the file'
+    return f"'{words[-1]}'" if words else 'the file'
 
 
 def _purpose(schema, key):

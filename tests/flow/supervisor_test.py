@@ -186,6 +186,11 @@ class Files(Case):
     def test_a_key_that_stands_twice(self):
         self.mistake('seed: 3\n', 'seed: 3\nseed: 4\n', "'seed' stands here twice", below=1)
 
+    def test_stages_that_are_none(self):
+        file = self.write('none.yaml', 'name: x\nstages: 3\n')
+        self.assertEqual(self.tandem('validate', file, code=2),
+                         f"tandem: error: {file}:2: 'stages' must be a mapping (key: value), not '3'\n")
+
     def test_broken_yaml(self):
         self.mistake('seed: 3\n', 'seed: [3\n', 'not valid YAML', below=1)
 
