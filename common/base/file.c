@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -144,6 +145,17 @@ out:
   free(bytes);
   close(fd);
   return st;
+}
+
+enum status file_lock_folder(const char *path, int *lock) {
+  *lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (*lock < 0) return io_error("open the folder", path, errno);
+  if (flock(*lock, LOCK_EX | LOCK_NB) == 0) return OK;
+  int error = errno;
+  close(*lock);
+  *lock = -1;
+  if (error != EWOULDBLOCK) return io_error("lock the folder", path, error);
+  return fail(E_EXISTS, "another process is writing to %s; stop it or choose another place", path);
 }
 
 enum status file_make_folder(const char *path) {

@@ -36,6 +36,10 @@ enum status file_read(const char *path, size_t limit, uint8_t **data, size_t *si
 /* Creates a folder and its missing parents. Existing folders are fine. E_IO. */
 enum status file_make_folder(const char *path);
 
+/* Takes the folder for this process until *lock is closed or the process ends, however it ends. E_EXISTS when another
+ * process has it, E_IO. */
+enum status file_lock_folder(const char *path, int *lock);
+
 /* Syncs the folder that holds `path`, so that a rename in it survives a power cut. E_IO. */
 enum status file_sync_parent(const char *path);
 

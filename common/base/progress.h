@@ -20,8 +20,8 @@ void progress_set(struct progress *p, int64_t done, const char *note);
 /* Puts a value under `key` in the JSON file from the next write on; takes over the reference. */
 void progress_detail_take(struct progress *p, const char *key, json_t *value);
 
-/* Closes without a last line, for work that failed: its error is the one line to read. Accepts NULL; nulls.
- */
+/* Closes without a last line, for work that failed: its error is the
+ * one line to read. Accepts NULL; nulls. */
 void progress_abort(struct progress **p);
 
 /* Draws the end state and closes. Accepts NULL; nulls. */

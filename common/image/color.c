@@ -67,8 +67,8 @@ PIXEL_LOOP void color_gray(const struct planes *image) {
   for (size_t i = 0; i < n; i++) r[i] = g[i] = b[i] = luma(r[i], g[i], b[i]);
 }
 
-/* V - delta * clamp(min(k, 4-k)), k = (offset + six_h) mod 6: the table VTP, QVP, PVT, ... in one expression.
- */
+/* V - delta * clamp(min(k, 4-k)), k = (offset + six_h) mod 6: the
+ * table VTP, QVP, PVT, ... in one expression. */
 static inline float sector(float value, float delta, float six_h, float offset) {
   float k = six_h + offset;
   k = k >= 6.0F ? k - 6.0F : k;

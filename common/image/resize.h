@@ -30,8 +30,8 @@ struct rect resize_needs(const struct resize *job);
 
 /* The window as new current planes of `work`, from packed 8-bit RGB. pixels [have.height, have.width, 3] is
  * the part `have` of the input and covers at least resize_needs. Bilinear works in float; bicubic repeats
- * PIL's arithmetic, which rounds to 8 bits after the horizontal and again after the vertical pass. E_MEMORY.
- */
+ * PIL's arithmetic, which rounds to 8 bits after the horizontal and again after the
+ * vertical pass. E_MEMORY. */
 enum status resize_rgb8(struct workspace *work, const struct resize *job, const uint8_t *pixels,
                         struct rect have, struct planes *out);
 

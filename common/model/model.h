@@ -49,8 +49,8 @@ struct model {
   size_t n_norms, capacity;
 };
 
-/* `options` resolved; its strings are borrowed. The graph is borrowed and must outlive the model. E_MEMORY.
- */
+/* `options` resolved; its strings are borrowed. The graph is
+ * borrowed and must outlive the model. E_MEMORY. */
 enum status model_open(struct model **out, struct graph *graph, const struct model_options *options);
 void model_close(struct model **model); /* accepts NULL; nulls */
 

@@ -11,8 +11,8 @@ struct tensor_list {
   size_t count, capacity;
 };
 
-/* Appends a copy of `v` under `prefix` + `name` (both copied), as DTYPE_F32 or DTYPE_F64. E_MEMORY, E_DEVICE.
- */
+/* Appends a copy of `v` under `prefix` + `name` (both copied), as
+ * DTYPE_F32 or DTYPE_F64. E_MEMORY, E_DEVICE. */
 enum status tensor_list_value(struct tensor_list *list, struct graph *g, const char *prefix, const char *name,
                               struct value v, enum dtype dtype);
 

@@ -64,8 +64,8 @@ struct node {
   void **merge;     /* in_grad[i] is a temporary that the engine adds to in[i]->grad afterwards */
 };
 
-/* Told of every kernel call, for profiles; forward, backward, or the merging of gradients behind a backward.
- */
+/* Told of every kernel call, for profiles; forward, backward, or the
+ * merging of gradients behind a backward. */
 enum node_phase { NODE_FORWARD, NODE_BACKWARD, NODE_MERGE };
 typedef void node_observer(void *context, const struct node *node, enum node_phase phase,
                            int64_t nanoseconds);
@@ -114,8 +114,7 @@ struct backend {
 const struct backend *backend_find(const char *name, size_t length);
 const struct kernel *kernel_find(const char *op, const char *backend);
 
-/* --- For op builders
- * --------------------------------------------------------------------------------------------- */
+/* --- For op builders ------------------------------------------------------------------------------------ */
 
 /* Appends a node and returns its output; attr is copied. After an error it still returns a value of that
  * shape, so that building can go on. */
@@ -135,14 +134,12 @@ static inline struct shape shape_4(int64_t n, int64_t c, int64_t h, int64_t w) {
 bool shape_equal(struct shape a, struct shape b);
 void shape_text(struct shape s, char text[64]);
 
-/* --- For kernels
- * ------------------------------------------------------------------------------------------------- */
+/* --- For kernels ---------------------------------------------------------------------------------------- */
 
 /* Makes an input, parameter or buffer that nobody has laid out yet take this layout; true if t has it now. */
 bool tensor_lay_out(struct tensor *t, struct layout layout);
 
-/* --- For optimisers, tests and profiles
- * ------------------------------------------------------------------------------------ */
+/* --- For optimisers, tests and profiles ----------------------------------------------------------------- */
 
 /* graph_plan for a root of any shape: instead of 1, the caller writes graph_gradient(root) before
  * graph_backward, which then gives the vector-Jacobian product. */

@@ -47,8 +47,7 @@ struct graph_config {
 enum status graph_open(struct graph **out, const struct graph_config *config);
 void graph_close(struct graph **graph);
 
-/* --- Building
- * -------------------------------------------------------------------------------------------------------- */
+/* --- Building ------------------------------------------------------------------------------------------- */
 
 /* A value that graph_write fills before each step. */
 struct value graph_input(struct graph *g, const char *name, struct shape shape);
@@ -81,9 +80,7 @@ void graph_fail(struct graph *g, enum status status, const char *format, ...)
  * backend), E_MEMORY. */
 enum status graph_plan(struct graph *g, struct value loss);
 
-/* --- Running
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- Running -------------------------------------------------------------------------------------------- */
 
 /* Sets every parameter and buffer to its starting value. */
 enum status graph_init(struct graph *g, uint64_t seed);

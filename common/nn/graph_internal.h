@@ -25,8 +25,8 @@ struct graph {
   size_t trained_bytes, param_bytes, arena_bytes;
 };
 
-/* A value's tensor; NULL for id 0 and unknown ids. Negative ids (gradients) give the tensor they belong to.
- */
+/* A value's tensor; NULL for id 0 and unknown ids. Negative ids
+ * (gradients) give the tensor they belong to. */
 struct tensor *graph_lookup(const struct graph *g, struct value v);
 
 #endif

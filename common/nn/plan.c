@@ -27,8 +27,7 @@ struct planner {
 static size_t rounded(size_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 static bool training(const struct graph *g) { return g->run.mode == GRAPH_TRAIN; }
 
-/* --- What is differentiated
- * --------------------------------------------------------------------------------------- */
+/* --- What is differentiated ----------------------------------------------------------------------------- */
 
 static bool differentiates(const struct node *n, int i) { return !(n->op->constant >> i & 1); }
 
@@ -53,8 +52,7 @@ static void mark_gradients(struct graph *g, struct tensor *root) {
   }
 }
 
-/* --- Kernels and layouts
- * ------------------------------------------------------------------------------------------ */
+/* --- Kernels and layouts -------------------------------------------------------------------------------- */
 
 bool tensor_lay_out(struct tensor *t, struct layout layout) {
   if (!t->laid_out) {
@@ -83,8 +81,7 @@ static enum status prepare_nodes(struct graph *g) {
   return OK;
 }
 
-/* --- Persistent memory
- * -------------------------------------------------------------------------------------------- */
+/* --- Persistent memory ---------------------------------------------------------------------------------- */
 
 /* Gives offsets in one allocation to the tensors that `in_group` selects; `grads`: to their gradients. */
 static enum status place_group(struct graph *g, bool (*in_group)(const struct tensor *), bool grads,
@@ -120,8 +117,7 @@ static enum status place_persistent(struct graph *g) {
   return st;
 }
 
-/* --- The arena
- * ---------------------------------------------------------------------------------------------------- */
+/* --- The arena ------------------------------------------------------------------------------------------ */
 
 static enum status add_block(struct planner *p, size_t bytes, int32_t from, int32_t to, void **where) {
   if (bytes == 0) return OK;
@@ -240,8 +236,7 @@ static enum status place_arena(struct planner *p) {
   return st;
 }
 
-/* --- The end of planning
- * ------------------------------------------------------------------------------------------- */
+/* --- The end of planning -------------------------------------------------------------------------------- */
 
 static enum status bind_nodes(struct graph *g) {
   for (int32_t i = 0; i < g->n_nodes; i++) {

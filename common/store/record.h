@@ -30,8 +30,8 @@ void record_scratch_free(struct record_scratch *scratch);
 enum status record_pack(const struct record *record, uint64_t id, msgpack_sbuffer *out);
 
 /* Reads a stored record: checksum first, then every field against its limits. `record` borrows from `bytes`
- * and `scratch`. Labels and counts are checked against the dataset by the caller. Errors: E_FORMAT, E_MEMORY.
- */
+ * and `scratch`. Labels and counts are checked against the dataset by the caller.
+ * Errors: E_FORMAT, E_MEMORY. */
 enum status record_unpack(const uint8_t *bytes, size_t size, uint64_t id, struct record *record,
                           struct record_scratch *scratch);
 

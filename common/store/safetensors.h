@@ -42,8 +42,8 @@ struct metadata {
   const char *key, *value;
 };
 
-/* Writes `n` tensors atomically; the same input gives the same bytes. Errors: E_IO, E_ARG (duplicate names).
- */
+/* Writes `n` tensors atomically; the same input gives the same bytes.
+ * Errors: E_IO, E_ARG (duplicate names). */
 enum status safetensors_write(const char *path, const struct tensor_view *tensors, size_t n,
                               const struct metadata *metadata, size_t n_metadata);
 

@@ -93,8 +93,8 @@ double op_uniform(const struct op_args *args, int i, struct rng *rng);
 /* Index of `text` in "a|b|c", -1 if it is not there. */
 int op_choice(const char *choices, const char *text);
 
-/* Checks numbers against a parameter's bounds and kind. E_ARG: "must be ...", without the parameter's name.
- */
+/* Checks numbers against a parameter's bounds and kind. E_ARG: "must
+ * be ...", without the parameter's name. */
 enum status op_param_check(const struct op_param *param, double low, double high);
 
 /* Defaults of every parameter; `size` for PARAM_SIZE. */

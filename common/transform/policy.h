@@ -35,15 +35,15 @@ enum status policy_parse(struct policy **out, const char *json);
 enum status policy_load(struct policy **out, const char *name_or_file, int32_t size);
 void policy_close(struct policy **policy);
 
-/* The canonical JSON: parsing it gives an equal policy, equal policies give equal text. Borrowed until close.
- */
+/* The canonical JSON: parsing it gives an equal policy, equal policies
+ * give equal text. Borrowed until close. */
 const char *policy_json(const struct policy *policy);
 
 int policy_views(const struct policy *policy);
 int32_t policy_view_size(const struct policy *policy, int view); /* pixels; views are square */
 
-/* Names of the parameters (labels) that a view reports, in the order of the vector, e.g. "crop.cy". Borrowed.
- */
+/* Names of the parameters (labels) that a view reports, in the order
+ * of the vector, e.g. "crop.cy". Borrowed. */
 size_t policy_params(const struct policy *policy, int view, const char *const **names);
 
 struct op_draw {

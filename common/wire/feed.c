@@ -185,6 +185,8 @@ enum status feed_release(struct feed *f) {
   return st == OK && f->ledger ? ledger_append(f->ledger, &line) : st;
 }
 
+enum status feed_sync(struct feed *f) { return f->ledger ? ledger_sync(f->ledger) : OK; }
+
 struct feed_counters feed_count(struct feed *f) {
   pthread_mutex_lock(&f->lock);
   struct feed_counters c = f->count;

@@ -71,6 +71,9 @@ struct feed_batch {
 enum status feed_next(struct feed *feed, const struct feed_batch **batch);
 enum status feed_release(struct feed *feed); /* appends the ledger line; E_IO, E_MEMORY */
 
+/* Syncs the ledger: called before a checkpoint, so that none is ahead of it. E_IO. */
+enum status feed_sync(struct feed *feed);
+
 struct feed_counters {
   uint64_t shards;     /* received and used */
   uint64_t reissued;   /* tickets handed out again */

@@ -1,8 +1,8 @@
 /* The inside of a feed, shared by the consumer's thread (feed.c) and the thread that serves the workers
  * (feed_serve.c).
  *
- * The serving thread owns the ROUTER and all sessions. It holds the lock except while it waits for messages.
- */
+ * The serving thread owns the ROUTER and all sessions. It holds the lock except while it
+ * waits for messages. */
 #ifndef WIRE_FEED_IMPL_H
 #define WIRE_FEED_IMPL_H
 

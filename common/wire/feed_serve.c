@@ -18,9 +18,7 @@ static void stop_run(struct feed *f, enum status status) {
   pthread_cond_broadcast(&f->changed);
 }
 
-/* --- Handing out
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- Handing out ---------------------------------------------------------------------------------------- */
 
 static bool failed_before(const void *arg, const struct session *session) {
   const struct shard *s = arg;
@@ -96,8 +94,7 @@ static bool lease_ended(const struct shard *s, int64_t now_ms) { return now_ms >
 
 static bool held_by(const struct shard *s, int64_t number) { return s->holder == (uint64_t)number; }
 
-/* --- What the workers say
- * ------------------------------------------------------------------------------------------------- */
+/* --- What the workers say ------------------------------------------------------------------------------- */
 
 static const char *admit(void *owner, const struct message *hello) {
   struct feed *f = owner;
@@ -232,8 +229,7 @@ static void on_message(void *owner, struct session *session, struct packet **pac
     on_failed(f, session, &p->head);
 }
 
-/* --- The serving thread
- * ---------------------------------------------------------------------------------------------------- */
+/* --- The serving thread --------------------------------------------------------------------------------- */
 
 bool feed_has_role(const struct feed *f, const char *role) {
   for (size_t i = 0; i < f->server.n; i++)

@@ -41,9 +41,7 @@ enum status map_open(struct map *map, const void *frame, size_t size) {
   return u.at == u.end ? OK : fail(E_FORMAT, "bytes after the end of a map");
 }
 
-/* --- Values
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- Values --------------------------------------------------------------------------------------------- */
 
 /* Well-formed UTF-8 without C0 control characters: it may end up in a log line. */
 static bool clean(const char *at, size_t size) {
@@ -146,9 +144,7 @@ enum status map_read(const struct map *map, const struct field *table, uint32_t 
   return st;
 }
 
-/* --- Writing
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- Writing -------------------------------------------------------------------------------------------- */
 
 static int pack_text(msgpack_packer *p, struct text t) {
   return msgpack_pack_str(p, t.size) || msgpack_pack_str_body(p, t.at ? t.at : "", t.size);

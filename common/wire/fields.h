@@ -69,8 +69,8 @@ struct map {
 /* Errors: E_FORMAT. */
 enum status map_open(struct map *map, const void *frame, size_t size);
 
-/* The values every map starts with: `version` of key "v" and, where kind is given, the string of key "kind".
- */
+/* The values every map starts with: `version` of key "v" and, where
+ * kind is given, the string of key "kind". */
 enum status map_head(const struct map *map, uint64_t *version, struct text *kind);
 
 /* Fills `out` by the fields of `table` whose kinds meet `kind`. Strings point into the frame; arrays into
@@ -80,8 +80,8 @@ enum status map_read(const struct map *map, const struct field *table, uint32_t 
                      void *out, void **storage);
 
 /* Writes the map for `in`: "v", "kind" unless NULL, then the table's fields in the table's order, so that
- * equal values give equal bytes. *bytes is malloc'ed. Errors: E_ARG (over a limit: names the key), E_MEMORY.
- */
+ * equal values give equal bytes. *bytes is malloc'ed. Errors: E_ARG (over a limit: names
+ * the key), E_MEMORY. */
 enum status fields_pack(const struct field *table, uint32_t kind, uint64_t version, const char *kind_name,
                         const void *in, uint8_t **bytes, size_t *size);
 

@@ -78,6 +78,11 @@ enum status ledger_append(struct ledger *ledger, const struct ledger_line *line)
   return fail(E_IO, "cannot write %s: %s", ledger->path, written < 0 ? strerror(errno) : "the disk is full");
 }
 
+enum status ledger_sync(struct ledger *ledger) {
+  if (fsync(ledger->fd) == 0) return OK;
+  return fail(E_IO, "cannot write %s: %s", ledger->path, strerror(errno));
+}
+
 void ledger_close(struct ledger **ledger) {
   if (!*ledger) return;
   close((*ledger)->fd);

@@ -59,8 +59,8 @@ void packet_free(struct packet **packet); /* accepts NULL; nulls */
 enum status packet_send(void *socket, const struct peer *to, const struct message *head, zmq_msg_t *frames,
                         int n);
 
-/* Opens a socket of `type` (ZMQ_ROUTER, ZMQ_DEALER) that refuses frames over max_frame bytes. E_IO, E_MEMORY.
- */
+/* Opens a socket of `type` (ZMQ_ROUTER, ZMQ_DEALER) that refuses
+ * frames over max_frame bytes. E_IO, E_MEMORY. */
 enum status socket_open(void **out, void *context, int type, int64_t max_frame);
 void socket_close(void **socket); /* accepts NULL; nulls */
 

@@ -73,9 +73,7 @@ static enum status fill(struct window *w, int64_t step) {
   return OK;
 }
 
-/* --- Opening
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- Opening -------------------------------------------------------------------------------------------- */
 
 static void *allocate(size_t count, size_t size) {
   void *at = NULL;
@@ -196,9 +194,7 @@ struct batch *window_batch(struct window *w, int64_t step) {
   return &w->batches[step % w->size];
 }
 
-/* --- Results
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- Results -------------------------------------------------------------------------------------------- */
 
 /* An `augmented` message whose layout has been checked against the policy. */
 struct result {

@@ -48,9 +48,7 @@ static bool current(const struct worker *w, const struct message *m) {
          text_is(m->run, w->consumer.run);
 }
 
-/* --- What arrives
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- What arrives --------------------------------------------------------------------------------------- */
 
 /* A run began, ended or was lost: what is in hand belongs to nobody now. A decode worker that is already in
  * the next run hears of it, or what it sent too early would be missed until its lease is over. */
@@ -112,9 +110,7 @@ static enum status pump_decoder(struct worker *w, struct upstream *u) {
   }
 }
 
-/* --- What leaves
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- What leaves ---------------------------------------------------------------------------------------- */
 
 static void envelope(struct message *m, enum message_kind kind, const struct message *input) {
   m->kind = kind;
@@ -186,9 +182,7 @@ static void grant(struct worker *w) {
     link_want(&w->decoders.at[i]->link, w->decoders.n == 1 ? (uint64_t)(AUGMENT_AHEAD - held) : 1);
 }
 
-/* --- The loop
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- The loop ------------------------------------------------------------------------------------------- */
 
 static void tick(struct worker *w) {
   int64_t now = clock_ms();
@@ -284,8 +278,7 @@ static enum status loop(struct worker *w) {
   return st;
 }
 
-/* --- Opening and closing
- * ------------------------------------------------------------------------------------------------ */
+/* --- Opening and closing -------------------------------------------------------------------------------- */
 
 static const char *admit(void *owner, const struct message *hello) {
   struct worker *w = owner;

@@ -59,8 +59,8 @@ struct worker_options {
   struct texts datasets; /* fingerprints of what a decode worker can read */
 };
 
-/* Works until SIGINT or SIGTERM, then OK. Before: stop_on_signals. Errors: E_ARG, E_IO, E_EXISTS, E_MEMORY.
- */
+/* Works until SIGINT or SIGTERM, then OK. Before: stop_on_signals.
+ * Errors: E_ARG, E_IO, E_EXISTS, E_MEMORY. */
 enum status worker_run(const struct stage *stage, void *state, const struct worker_options *options);
 
 #endif

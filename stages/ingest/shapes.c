@@ -233,8 +233,8 @@ static struct painter painter_at(const struct scene *s) {
                           .bottom = -1};
 }
 
-/* Adds the colour at (x, y), in sides from the top left, to sum; `half` is half the distance between samples.
- */
+/* Adds the colour at (x, y), in sides from the top left, to sum;
+ * `half` is half the distance between samples. */
 static void paint(struct painter *q, double x, double y, double half, struct rgb *sum) {
   const struct scene *s = q->scene;
   double dx = (x - s->x) / s->size, dy = (s->y - y) / s->size;

@@ -30,8 +30,8 @@ struct scene {
   double direction;                                /* ... in this direction, turns */
 };
 
-/* The scene of image `index` of a split of `count`: a pure function of its arguments. Classes are balanced.
- */
+/* The scene of image `index` of a split of `count`: a pure function
+ * of its arguments. Classes are balanced. */
 struct scene scene_draw(uint64_t seed, uint32_t split, uint64_t count, uint64_t index);
 
 /* attributes [SHAPE_ATTRIBUTES], in the order of shape_attributes. */

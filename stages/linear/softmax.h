@@ -45,8 +45,8 @@ double softmax_objective(struct softmax *softmax, const struct samples *data, do
 void softmax_count(struct softmax *softmax, const struct samples *data, const double *theta, int64_t *correct,
                    int64_t *count);
 
-/* Right answers over rows, and the mean over the classes that have rows of each one's share. Both in [0, 1].
- */
+/* Right answers over rows, and the mean over the classes that have
+ * rows of each one's share. Both in [0, 1]. */
 struct score {
   double top1, class_mean;
 };

@@ -18,9 +18,7 @@
 #define CHECKPOINT_FORMAT "tandem-checkpoint-1"
 static const char momentum_prefix[] = "momentum.";
 
-/* --- The folder
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- The folder ----------------------------------------------------------------------------------------- */
 
 struct listing {
   int64_t *steps; /* of whole checkpoints, newest first */
@@ -103,9 +101,7 @@ enum status checkpoint_remove_partial(const char *folder) {
   return st;
 }
 
-/* --- Writing
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- Writing -------------------------------------------------------------------------------------------- */
 
 /* The sum over tensors of a hash of name and bytes: the order in the file does
  * not matter. */
@@ -195,9 +191,7 @@ out:
   return st;
 }
 
-/* --- Reading
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- Reading -------------------------------------------------------------------------------------------- */
 
 static enum status open_intact(struct safetensors **out, const char *path, int64_t step) {
   enum status st = safetensors_open(out, path);
@@ -261,8 +255,7 @@ enum status checkpoint_check_settings(const struct safetensors *file, const json
   return st;
 }
 
-/* The tensor of that name, checked to be floating-point with `count` elements.
- */
+/* The tensor of that name, checked to be floating-point with `count` elements. */
 static enum status find(const struct tensor_view **out, const struct safetensors *file, const char *prefix,
                         const char *name, int64_t count) {
   char full[256];

@@ -4,8 +4,7 @@
  * momentum.NAME, and the BatchNorm call counts, in the device's own precision,
  * with the settings, the step and a digest of the contents as metadata. It is
  * written atomically; a damaged one is passed over when resuming. Everything
- * random is a function of (seed, step), so no generator's state belongs here.
- */
+ * random is a function of (seed, step), so no generator's state belongs here. */
 #ifndef TRAIN_CHECKPOINT_H
 #define TRAIN_CHECKPOINT_H
 

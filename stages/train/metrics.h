@@ -18,8 +18,7 @@ void metrics_close(struct metrics **metrics); /* accepts NULL; nulls */
 enum status metrics_add(struct metrics *m, const struct step *s, int64_t step, int64_t epoch, double lr,
                         const struct losses *losses);
 
-/* Syncs the file, so that it is not behind the checkpoint that follows. E_IO.
- */
+/* Syncs the file, so that it is not behind the checkpoint that follows. E_IO. */
 enum status metrics_sync(struct metrics *m);
 
 /* The mean of each loss over the lines of `epoch`, read back from the file, as

@@ -33,6 +33,7 @@ struct run {
   struct metrics *metrics;
   uint8_t *views; /* [2N, size, size, 3] */
   char folder[PATH_MAX - 64];
+  int lock;                 /* on the folder: two trainers in one would spoil each other's files; -1: none */
   double compute_s, wait_s; /* spent in the engine, and waiting for workers */
 };
 

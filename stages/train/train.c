@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -25,9 +26,7 @@ static const struct {
                  {"cifar", {{.4914, .4822, .4465}, {.247, .243, .261}}},
                  {"imagenet", {{.485, .456, .406}, {.229, .224, .225}}}};
 
-/* --- Opening
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- Opening -------------------------------------------------------------------------------------------- */
 
 static enum status open_data(struct run *run) {
   struct train_options *o = run->o;
@@ -156,6 +155,7 @@ static enum status run_open(struct run *run) {
   TRY(settings_make(&run->settings, run));
   TRY(open_step(run));
   TRY(file_make_folder(run->folder));
+  TRY(file_lock_folder(run->folder, &run->lock));
   TRY(checkpoint_remove_partial(run->folder));
   TRY(o->resume ? resume(run) : start(run));
   run->schedule = (struct schedule){o->optimiser.lr, strcmp(o->schedule, "cosine") == 0, o->epochs,
@@ -175,11 +175,10 @@ static void run_close(struct run *run) {
   dataset_close(&run->dataset);
   policy_close(&run->policy);
   free(run->views);
+  if (run->lock >= 0) close(run->lock);
 }
 
-/* --- Training
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- Training ------------------------------------------------------------------------------------------- */
 
 /* Waits for a batch and puts its views into the graph. */
 static enum status take_batch(struct run *run) {
@@ -225,6 +224,7 @@ static void show(struct run *run, struct progress *p, int64_t step, double lr, c
 
 static enum status save(struct run *run, int64_t steps_done) {
   enum status st = metrics_sync(run->metrics);
+  if (st == OK) st = feed_sync(run->feed);
   if (st != OK) return st;
   return checkpoint_save(run->folder, steps_done, run->o->keep, run->step, run->sgd, run->settings);
 }
@@ -291,7 +291,7 @@ static void announce(const struct run *run) {
 }
 
 static enum status train_run(void *options) {
-  struct run run = {.o = options};
+  struct run run = {.o = options, .lock = -1};
   struct progress *progress = NULL;
   double began = clock_s();
   enum status st = OK;

@@ -100,8 +100,7 @@ static void release(struct node *n) {
   free(s);
 }
 
-/* --- Walking over the data
- * ------------------------------------------------------------------------------------------ */
+/* --- Walking over the data ------------------------------------------------------------------------------ */
 
 struct work {
   struct plan plan;
@@ -168,8 +167,8 @@ static void run_pass(const struct work *w, enum pass pass) {
   }
 }
 
-/* The slot of a channel's first number; its others are `lanes` further each, below the next multiple of 16.
- */
+/* The slot of a channel's first number; its others are `lanes`
+ * further each, below the next multiple of 16. */
 static int64_t slot_of(const struct plan *p, int64_t channel) {
   return channel / p->v.lanes * 16 + channel % p->v.lanes;
 }
@@ -194,8 +193,7 @@ static void expand(const struct plan *p, float *slots, int64_t channel, double v
   for (int64_t slot = first; slot < end; slot += p->v.lanes) slots[slot] = (float)value;
 }
 
-/* --- Forward
- * -------------------------------------------------------------------------------------------------------- */
+/* --- Forward -------------------------------------------------------------------------------------------- */
 
 /* The first number of each channel of a group: near its mean, whatever that is. */
 static void choose_centres(const struct work *w, float *coefficients) {
@@ -266,8 +264,7 @@ static enum status forward(struct node *n, const struct run *run) {
   return OK;
 }
 
-/* --- Backward
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Backward ------------------------------------------------------------------------------------------- */
 
 /* dx = gamma/s (g - mean(g) - xhat mean(g xhat)), with xhat = (x - mean)/s. */
 static void find_factors(const struct work *w, struct node *n, float *factors) {

@@ -1,6 +1,6 @@
 /* The inner loops of BatchNorm on the CPU, over one block of channels of one image (cpu_view in cpu.h):
- * `runs` runs of `length` numbers, `stride` apart, whose number j belongs to slot j % 16 of the coefficients.
- */
+ * `runs` runs of `length` numbers, `stride` apart, whose number j belongs to slot j % 16
+ * of the coefficients. */
 #ifndef NN_BATCH_NORM_LOOPS_H
 #define NN_BATCH_NORM_LOOPS_H
 

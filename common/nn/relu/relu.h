@@ -1,5 +1,5 @@
-/* y = max(x, 0), elementwise; the derivative at 0 is 0. Any shape. After a BatchNorm use its `relu` instead.
- */
+/* y = max(x, 0), elementwise; the derivative at 0 is 0. Any shape.
+ * After a BatchNorm use its `relu` instead. */
 #ifndef NN_RELU_H
 #define NN_RELU_H
 

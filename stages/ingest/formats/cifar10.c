@@ -1,6 +1,6 @@
 /* CIFAR-10, binary version: data_batch_{1..5}.bin and test_batch.bin of 3073-byte records: the label, then
- * the red, green and blue planes of 32x32 pixels, row by row. (https://www.cs.toronto.edu/~kriz/cifar.html)
- */
+ * the red, green and blue planes of 32x32 pixels, row
+ * by row. (https://www.cs.toronto.edu/~kriz/cifar.html) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

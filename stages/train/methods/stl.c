@@ -1,10 +1,13 @@
 /* Self-supervised Transformation Learning (STL, NeurIPS 2024).
  *
- * With x1 = t(x), x2 = t'(x), y = f(x), and the pair (t, t') shared by the images 2p and 2p+1 (partner pi(i)
- * = i xor 1): T12[i] = f_T(y1[i], y2[i])                    the transformation from view 1 to view 2 L_inv
- * compares g_inv(y1) with g_inv(y2) L_equi  compares g_equi(y) with g_equi(y^), where y^1[i] =
- * phi(T21[pi(i)], y2[i]) and y^2[i] = phi(T12[pi(i)], y1[i]) L_trans compares g_trans of the even images' T
- * with g_trans of their partners' T No gradient is stopped anywhere. */
+ * With x1 = t(x), x2 = t'(x), y = f(x), and (t, t') shared by the images 2p and 2p+1, partners pi(i) = i xor 1:
+ *
+ *   T12[i] = f_T(y1[i], y2[i])                the transformation from view 1 to view 2
+ *   L_inv   = base(g_inv(y1), g_inv(y2))
+ *   L_equi  = base(g_equi(y), g_equi(y^))     y^1[i] = phi(T21[pi(i)], y2[i]),  y^2[i] = phi(T12[pi(i)], y1[i])
+ *   L_trans = base(g_trans(T of even images), g_trans(T of their partners))
+ *
+ * No gradient is stopped anywhere. */
 #include "model/backbone.h"
 #include "nn/concat/concat.h"
 #include "nn/gather_rows/gather_rows.h"
@@ -12,8 +15,8 @@
 
 #include <stdlib.h>
 
-/* T (T12; T21) -> (T21; T12) with every row exchanged for its partner's: what leads from `swapped` back to y.
- */
+/* T (T12; T21) -> (T21; T12) with every row exchanged for its
+ * partner's: what leads from `swapped` back to y. */
 static struct value partners_back(struct graph *g, struct value t, int64_t n) {
   int32_t *row = malloc((size_t)(2 * n) * sizeof *row);
   if (!row) return graph_fail(g, E_MEMORY, "out of memory"), t;

@@ -55,8 +55,7 @@ static void assert_loss(const char *name, int step, double a, double b, double t
 }
 
 /* ||a - b|| / ||b||. Some gradients before a BatchNorm are zero but for rounding; those are compared with
- * 0.01.
- */
+ * 0.01. */
 static void assert_near(struct step *s, struct value v, const struct tensor_view *want, double tolerance) {
   int64_t n = shape_count(graph_shape(s->graph, v));
   const float *b = want->data;

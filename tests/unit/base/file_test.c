@@ -83,11 +83,24 @@ static void folders_are_made_with_their_parents(void **state) {
   assert_int_equal(file_write("nowhere/f", "", 0), E_IO);
 }
 
+static void a_locked_folder_is_refused_until_it_is_let_go(void **state) {
+  (void)state;
+  int first, second;
+  assert_int_equal(file_lock_folder(".", &first), OK);
+  assert_int_equal(file_lock_folder(".", &second), E_EXISTS);
+  assert_int_equal(second, -1);
+  close(first);
+  assert_int_equal(file_lock_folder(".", &second), OK);
+  close(second);
+  assert_int_equal(file_lock_folder("absent", &first), E_IO);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(a_commit_replaces_and_an_abort_leaves_the_old_file, fresh_folder),
       cmocka_unit_test_setup(a_full_disk_fails_and_leaves_nothing, fresh_folder),
       cmocka_unit_test_setup(reading_names_the_file_and_the_reason, fresh_folder),
-      cmocka_unit_test_setup(folders_are_made_with_their_parents, fresh_folder)};
+      cmocka_unit_test_setup(folders_are_made_with_their_parents, fresh_folder),
+      cmocka_unit_test_setup(a_locked_folder_is_refused_until_it_is_let_go, fresh_folder)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -247,8 +247,8 @@ static void starting_values_depend_on_seed_and_name(void **state) {
   graph_close(&h);
 }
 
-/* One channel [1, 2, 3, 6]: mean 3, biased variance 3.5, unbiased 14/3; running mean 2 and variance 9 before.
- */
+/* One channel [1, 2, 3, 6]: mean 3, biased variance 3.5, unbiased
+ * 14/3; running mean 2 and variance 9 before. */
 static void batch_norm_follows_the_mode(void **state) {
   (void)state;
   static const char *const devices[] = {"ref", "cpu"};

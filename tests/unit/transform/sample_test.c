@@ -233,8 +233,8 @@ static void region_is_the_union_of_the_crops(void **state) {
   policy_close(&p);
 }
 
-/* A probability moves no other draw, and neither does what stands before or after in the list's later places.
- */
+/* A probability moves no other draw, and neither does what stands
+ * before or after in the list's later places. */
 static void probability_moves_nothing_else(void **state) {
   (void)state;
 #define TWO(p)                                                                                               \

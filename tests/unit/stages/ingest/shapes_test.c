@@ -17,8 +17,8 @@ static struct scene plain(int kind) {
       .kind = kind, .x = 0.5, .y = 0.5, .size = 0.4, .shape = {0, 0, 1}, .background = {0, 0, 0}};
 }
 
-/* The bytes do not depend on compiler, CPU or libm. If this changes on purpose, every shapes dataset changes.
- */
+/* The bytes do not depend on compiler, CPU or libm. If this changes on
+ * purpose, every shapes dataset changes. */
 static void bytes_are_the_same_everywhere(void **state) {
   (void)state;
   XXH64_hash_t hash = 0;

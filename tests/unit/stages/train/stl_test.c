@@ -67,8 +67,8 @@ static void losses_stay_within_their_bounds(void **state) {
   step_close(&s);
 }
 
-/* The gradient of `name` under the given weights; NULL if the step has no such parameter. The caller frees.
- */
+/* The gradient of `name` under the given weights; NULL if the step
+ * has no such parameter. The caller frees. */
 static double *gradient(const char *method, const double weight[N_TERMS], const char *name, int64_t *n) {
   static double views[TINY_VIEWS];
   struct step *s = tiny_open(method, weight[0], weight[1], weight[2]);
