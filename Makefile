@@ -29,11 +29,12 @@ endif
 
 # -ffp-contract=off: a fused multiply-add must not decide a pixel or differ between machines. -fno-trapping-math only
 # gives up exception flags, which nobody reads, so that loops with a choice in them can be vectorised.
-CFLAGS   += -std=c11 -O3 -g -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -fPIC -pthread
+# override: what decides results stays when a user passes CFLAGS=... of their own.
+override CFLAGS   += -std=c11 -O3 -g -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -fPIC -pthread
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings -Wundef \
             -Wno-missing-field-initializers
-CPPFLAGS += -D_GNU_SOURCE -Icommon -Istages -Itests -I$(BUILD)/gen
-LDFLAGS  += -Wl,--as-needed -pthread -fopenmp
+override CPPFLAGS += -D_GNU_SOURCE -Icommon -Istages -Itests -I$(BUILD)/gen
+override LDFLAGS  += -Wl,--as-needed -pthread -fopenmp
 # The OpenMP build of OpenBLAS, whichever variant the machine's alternatives point to: a second thread pool beside
 # OpenMP's would fight it for the cores.
 BLAS     := $(firstword $(wildcard /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/openblas-openmp))
@@ -43,8 +44,8 @@ ifeq ($(WERROR),1)
 WARN += -Werror
 endif
 ifneq ($(SAN),)
-CFLAGS  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
-LDFLAGS += -fsanitize=$(SAN)
+override CFLAGS  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+override LDFLAGS += -fsanitize=$(SAN)
 endif
 
 .DELETE_ON_ERROR:
@@ -117,7 +118,7 @@ $(BUILD)/%.o: %.c $(BUILD)/.flags
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
 
 # Inside a float32 kernel a fused multiply-add is welcome: results are compared per machine.
-$(BUILD)/common/nn/%_cpu.o $(BUILD)/common/nn/%_loops.o: CFLAGS += -ffp-contract=fast
+$(BUILD)/common/nn/%_cpu.o $(BUILD)/common/nn/%_loops.o: override CFLAGS += -ffp-contract=fast
 
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/.flags
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -c -o $@ $<

@@ -54,6 +54,10 @@ class Blocks(unittest.TestCase):
         return f'{commands.strip()} {SMALL_TRAINING} --set data.train=64 --set data.test=40\ntest -s runs/demo/report.html\n' \
             + f'{commands.strip()} {SMALL_TRAINING} --set data.train=64 --set data.test=40 | grep "linear-stl: skipped: unchanged"\n'
 
+    def prepare_bench(self, commands):
+        """A few steps of everything."""
+        return 'scripts/bench --quick --build build --python no-python --images none --small none\n'
+
     def prepare_photos(self, commands):
         """Photographs that a user might have, and a training that a test has time for."""
         for split, count in (('train', 24), ('test', 6)):
