@@ -21,7 +21,7 @@ const struct opt feed_opts[] = {
      "one, in the log)"},
     {"insecure", OPT_BOOL, offsetof(struct feed_options, insecure), NULL,
      "allow --listen at a TCP address that other machines can reach"},
-    {"shard", OPT_INT, offsetof(struct feed_options, shard), "32", "images per ticket, an even number"},
+    {"shard", OPT_INT, offsetof(struct feed_options, shard), "32", "most images per ticket, an even number"},
     {"window", OPT_INT, offsetof(struct feed_options, window), "3", "batches in memory"},
     {"lease-ms", OPT_INT, offsetof(struct feed_options, lease_ms), "10000",
      "a shard that is not back after this time is handed out again"},

@@ -10,13 +10,22 @@
 
 enum { PAST_STEPS = 64, ALIGN = 64 };
 
-/* Digests of consumed steps, to compare late duplicates with: slot step % PAST_STEPS. */
+/* A consumed shard, to compare late duplicates with. */
+struct past_shard {
+  int64_t first, n;
+  struct shard_digest digest;
+};
+
+/* A consumed step: slot step % PAST_STEPS. */
 struct past {
-  int64_t step;
-  struct shard_digest *shards;
+  int64_t step, n_shards;
+  struct past_shard *shards;
 };
 
 static int64_t round_up(int64_t n, int64_t d) { return (n + d - 1) / d; }
+
+/* A pair never straddles two shards, so a batch has at most this many. */
+static size_t most_shards(const struct window *w) { return (size_t)round_up(w->batch, 2); }
 
 static const struct index_entry *entry_at(const struct window *w, int64_t index) {
   size_t s = 0;
@@ -51,24 +60,39 @@ static enum status write_ticket(const struct window *w, struct batch *b, struct 
   return ticket_encode(&t, &s->body, &s->body_size);
 }
 
+/* Where the shard that begins at `first` ends: after --shard images, or before the pair with which the decoded images
+ * would pass SHARD_BYTES, so that a few shards of photographs do not fill a worker's memory. Depends on the index alone. */
+static int64_t shard_end(const struct window *w, const struct batch *b, int64_t first) {
+  int64_t bytes = 0, end = first;
+  while (end < b->view.n && end - first < w->shard) {
+    int64_t pair = end + 2 < b->view.n ? end + 2 : b->view.n;
+    for (int64_t i = end; i < pair; i++) bytes += b->decoded_bytes[i];
+    if (end > first && bytes > SHARD_BYTES) break;
+    end = pair;
+  }
+  return end;
+}
+
 /* Fills the slot of `step` with its images and tickets; empty past the last step. */
 static enum status fill(struct window *w, int64_t step) {
   struct batch *b = &w->batches[step % w->size];
   b->view.step = step;
   b->view.n = step < w->last_step ? images_of(w, step) : 0;
-  b->n_shards = round_up(b->view.n, w->shard);
+  b->n_shards = 0;
   b->done = 0;
   for (int64_t i = 0; i < b->view.n; i++) {
     const struct index_entry *e = entry_of(w, step, i);
     b->ids[i] = e->id;
     b->labels[i] = e->label;
+    b->decoded_bytes[i] = (int64_t)e->width * e->height * 3;
   }
-  for (int64_t k = 0; k < b->n_shards; k++) {
-    struct shard *s = &b->shards[k];
-    int64_t first = k * w->shard, n = b->view.n - first < w->shard ? b->view.n - first : w->shard;
-    *s = (struct shard){.body = s->body, .first = first, .n = n};
-    enum status st = write_ticket(w, b, s, k);
+  for (int64_t first = 0; first < b->view.n;) {
+    struct shard *s = &b->shards[b->n_shards];
+    int64_t end = shard_end(w, b, first);
+    *s = (struct shard){.body = s->body, .first = first, .n = end - first};
+    enum status st = write_ticket(w, b, s, b->n_shards++);
     if (st != OK) return st;
+    first = end;
   }
   return OK;
 }
@@ -86,7 +110,8 @@ static void *allocate(size_t count, size_t size) {
 static enum status open_batch(const struct window *w, struct batch *b) {
   size_t n = (size_t)w->batch;
   bool ok = (b->ids = allocate(n, sizeof *b->ids)) && (b->labels = allocate(n, sizeof *b->labels)) &&
-            (b->shards = allocate((size_t)round_up(w->batch, w->shard), sizeof *b->shards));
+            (b->decoded_bytes = allocate(n, sizeof *b->decoded_bytes)) &&
+            (b->shards = allocate(most_shards(w), sizeof *b->shards));
   b->view = (struct feed_batch){
       .ids = b->ids, .labels = b->labels, .views = b->views, .n_views = policy_views(w->policy)};
   for (int v = 0; ok && v < b->view.n_views; v++) {
@@ -151,7 +176,7 @@ enum status window_open(struct window *w, const struct dataset *dataset, const s
   w->past = calloc(PAST_STEPS, sizeof *w->past);
   if (!w->batches || !w->past) TRY(fail(E_MEMORY, "out of memory"));
   for (int i = 0; i < PAST_STEPS; i++) {
-    w->past[i] = (struct past){-1, allocate((size_t)round_up(w->batch, shard), sizeof(struct shard_digest))};
+    w->past[i] = (struct past){-1, 0, allocate(most_shards(w), sizeof(struct past_shard))};
     if (!w->past[i].shards) TRY(fail(E_MEMORY, "out of memory"));
   }
   for (int64_t i = 0; i < size; i++) TRY(open_batch(w, &w->batches[i]));
@@ -164,13 +189,14 @@ out:
 void window_close(struct window *w) {
   for (int64_t i = 0; w->batches && i < w->size; i++) {
     struct batch *b = &w->batches[i];
-    for (int64_t k = 0; b->shards && k < round_up(w->batch, w->shard); k++) free(b->shards[k].body);
+    for (int64_t k = 0; b->shards && k < (int64_t)most_shards(w); k++) free(b->shards[k].body);
     for (int v = 0; v < POLICY_MAX_VIEWS; v++) {
       free(b->pixels[v]);
       free(b->params[v]);
     }
     free(b->ids);
     free(b->labels);
+    free(b->decoded_bytes);
     free(b->shards);
   }
   for (int i = 0; w->past && i < PAST_STEPS; i++) free(w->past[i].shards);
@@ -267,13 +293,12 @@ static enum accepted compare(struct shard_digest a, struct shard_digest b) {
 static enum accepted accept_past(const struct window *w, struct packet *p, const struct ticket *t) {
   const struct past *past = &w->past[t->step % PAST_STEPS];
   if (past->step != (int64_t)t->step) return ACCEPTED_OLD;
-  int64_t n = images_of(w, past->step) - (int64_t)t->first;
+  const struct past_shard *s = (int64_t)t->shard < past->n_shards ? &past->shards[t->shard] : NULL;
   struct result r;
-  if ((int64_t)t->shard >= round_up(images_of(w, past->step), w->shard) ||
-      (int64_t)t->first != (int64_t)t->shard * w->shard || t->ids.count != (n < w->shard ? n : w->shard) ||
+  if (!s || (int64_t)t->first != s->first || (int64_t)t->ids.count != s->n ||
       check_layout(w, p, t->ids.count, &r) != OK)
     return ACCEPTED_NOT;
-  return compare(digest_of(w, &r, past->step, (int64_t)t->first, t->ids.count), past->shards[t->shard]);
+  return compare(digest_of(w, &r, past->step, s->first, s->n), s->digest);
 }
 
 static enum accepted accept_ticket(struct window *w, struct packet *p, const struct ticket *t) {
@@ -322,7 +347,9 @@ enum status window_advance(struct window *w) {
   const struct batch *b = &w->batches[w->next % w->size];
   struct past *past = &w->past[w->next % PAST_STEPS];
   past->step = w->next;
-  for (int64_t k = 0; k < b->n_shards; k++) past->shards[k] = b->shards[k].digest;
+  past->n_shards = b->n_shards;
+  for (int64_t k = 0; k < b->n_shards; k++)
+    past->shards[k] = (struct past_shard){b->shards[k].first, b->shards[k].n, b->shards[k].digest};
   w->next++;
   return fill(w, w->next + w->size - 1);
 }

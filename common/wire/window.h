@@ -12,7 +12,7 @@
 #include "wire/packet.h"
 #include "wire/ticket.h"
 
-enum { FAILURES_MAX = 3 };
+enum { FAILURES_MAX = 3, SHARD_BYTES = 64 << 20 /* of decoded images, unless one pair has more */ };
 
 enum shard_state { SHARD_WAITING, SHARD_LEASED, SHARD_DONE };
 
@@ -40,6 +40,7 @@ struct batch {
   float *params[POLICY_MAX_VIEWS];
   uint64_t *ids;
   int32_t *labels;
+  int64_t *decoded_bytes; /* of each image */
   struct shard *shards;
   int64_t n_shards, done;
 };
