@@ -27,11 +27,11 @@ static bool failed_before(const void *arg, const struct session *session) {
   return false;
 }
 
-/* A worker that has not failed on this shard; if all have, any. */
+/* A worker that has not failed on this shard; if all have, or those that have not take nothing for a lease, any. */
 static struct session *pick_worker(struct feed *f, const struct shard *s) {
   struct session *session = server_with_credit(&f->server, "decode", failed_before, s);
   if (session || !s->failures) return session;
-  for (size_t i = 0; i < f->server.n; i++) {
+  for (size_t i = 0; clock_ms() < s->deadline_ms && i < f->server.n; i++) {
     const struct session *other = f->server.sessions[i];
     if (strcmp(other->role, "decode") == 0 && !other->silent && !failed_before(s, other))
       return NULL; /* wait for it */
@@ -73,7 +73,8 @@ static void hand_out_all(struct feed *f) {
   for (int64_t step = f->window.next; step < f->window.next + f->window.size; step++) {
     struct batch *b = window_batch(&f->window, step);
     for (int64_t k = 0; b && k < b->n_shards; k++)
-      if (b->shards[k].state == SHARD_WAITING && !hand_out(f, &b->shards[k])) return;
+      if (b->shards[k].state == SHARD_WAITING && !hand_out(f, &b->shards[k]) && !b->shards[k].failures)
+        return; /* nobody has room; a shard that waits for another worker holds up none behind it */
   }
 }
 
@@ -212,6 +213,7 @@ static void on_failed(struct feed *f, struct session *session, const struct mess
   f->count.failed++;
   snprintf(s->failed_on[s->failures++], sizeof s->failed_on[0], "%s", session->worker);
   s->state = SHARD_WAITING;
+  s->deadline_ms = clock_ms() + f->options.lease_ms; /* until then another worker is preferred */
   if (s->failures == FAILURES_MAX) give_up(f, b, s, m);
 }
 

@@ -25,9 +25,9 @@ struct shard {
   size_t body_size;
   int64_t first, n; /* positions first .. first+n-1 of the batch */
   enum shard_state state;
-  uint64_t attempt; /* of the last time it was handed out, from 1 */
-  uint64_t holder;  /* session number */
-  int64_t deadline_ms;
+  uint64_t attempt;           /* of the last time it was handed out, from 1 */
+  uint64_t holder;            /* session number */
+  int64_t deadline_ms;        /* of the lease; after a failure, of the wait for another worker */
   struct shard_digest digest; /* when done */
   int failures;
   char failed_on[FAILURES_MAX][WORKER_NAME_MAX + 1];

@@ -363,6 +363,20 @@ class DataPlane(FlowTest):
         last = consumer.log().splitlines()[-1]
         self.assertRegex(last, r'failed 3 times, last on worker .*sample \d+.*its samples: \d+, \d+')
 
+    def test_failed_shard_does_not_wait_for_ever_for_a_worker_that_takes_nothing(self):
+        bad = damaged(DATA, self.path('bad.lmdb'))
+        # In order: the first quarter is whole, so the unreachable worker is full of good shards when the first bad one comes.
+        consumer = self.count(bad, '--no-shuffle', steps=25, batch=8, shard=2, lease_ms=500 * SLOW)
+        unreachable = self.path('u')
+        self.decode(bad, '--serve', f'ipc://{unreachable}')
+        self.until(lambda: os.path.exists(unreachable), 'the decode worker that nobody can dial')
+        os.remove(unreachable)
+        self.until(lambda: 'decode worker' in consumer.log(), 'it joins')
+        self.decode(bad)
+        self.augment()
+        self.assertEqual(consumer.wait(20), 1)
+        self.assertIn('failed 3 times', consumer.log().splitlines()[-1])
+
     # --- One clear line ---
 
     def one_line(self, process, expected):
