@@ -51,6 +51,7 @@ enum status png_decode(const uint8_t *bytes, size_t size, struct image *out);
 
 /* *out is malloc'ed. */
 enum status png_encode(const struct image *image, uint8_t **out, size_t *size);
+enum status png_write(const char *path, const struct image *image); /* atomically; also E_IO */
 
 /* JPEG or PNG by content; each decoder's rules as above. E_FORMAT says what the bytes are instead and what to
  * do. */

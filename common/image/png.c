@@ -7,6 +7,7 @@
 
 #include <png.h>
 
+#include "base/file.h"
 #include "image/image.h"
 
 struct trap {
@@ -169,5 +170,14 @@ enum status png_encode(const struct image *image, uint8_t **out, size_t *size) {
 out:
   png_destroy_write_struct(&e.png, &e.info);
   free(e.bytes);
+  return st;
+}
+
+enum status png_write(const char *path, const struct image *image) {
+  uint8_t *bytes = NULL;
+  size_t size;
+  enum status st = png_encode(image, &bytes, &size);
+  if (st == OK) st = file_write(path, bytes, size);
+  free(bytes);
   return st;
 }

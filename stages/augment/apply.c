@@ -37,15 +37,9 @@ static enum status read_steps(const struct cli_list *ops, struct step *steps) {
 static enum status write_png(const char *path, const struct planes *planes) {
   struct image image = {planes->width, planes->height,
                         malloc(3 * (size_t)planes->width * (size_t)planes->height)};
-  uint8_t *bytes = NULL;
-  size_t size;
-  enum status st = image.pixels ? OK : fail(E_MEMORY, "out of memory");
-  if (st == OK) {
-    planes_to_rgb8(planes, image.pixels);
-    st = png_encode(&image, &bytes, &size);
-  }
-  if (st == OK) st = file_write(path, bytes, size);
-  free(bytes);
+  if (!image.pixels) return fail(E_MEMORY, "out of memory");
+  planes_to_rgb8(planes, image.pixels);
+  enum status st = png_write(path, &image);
   image_free(&image);
   return st;
 }

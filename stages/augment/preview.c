@@ -83,15 +83,6 @@ static enum status check(const struct preview *a) {
   return OK;
 }
 
-static enum status write_png(const char *path, const struct image *image) {
-  uint8_t *bytes = NULL;
-  size_t size;
-  enum status st = png_encode(image, &bytes, &size);
-  if (st == OK) st = file_write(path, bytes, size);
-  free(bytes);
-  return st;
-}
-
 static enum status run(void *state) {
   const struct preview *a = state;
   struct dataset *dataset = NULL;
@@ -115,7 +106,7 @@ static enum status run(void *state) {
   TRY(sheet_open(&sheet, policy, (int32_t)pairs));
   for (int64_t i = 0; st == OK && i < pairs; i++)
     st = draw_pair(a, dataset, split, policy, sheet, (uint32_t)i);
-  if (st == OK) st = write_png(a->out, sheet_image(sheet));
+  if (st == OK) st = png_write(a->out, sheet_image(sheet));
 out:
   sheet_close(&sheet);
   dataset_close(&dataset);

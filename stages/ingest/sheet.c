@@ -77,15 +77,12 @@ enum status sheet_write(struct dataset *dataset, const char *path) {
   struct sheet s = {.dataset = dataset,
                     .picture = {GAP + COLUMNS * (CELL + GAP), GAP + rows * (CELL + GAP), NULL}};
   size_t size = 3 * (size_t)s.picture.width * (size_t)s.picture.height;
-  uint8_t *png = NULL;
   s.picture.pixels = malloc(size);
   if (!s.picture.pixels) return fail(E_MEMORY, "out of memory while drawing");
   memset(s.picture.pixels, 255, size);
   for (int row = 0; row < rows; row++) TRY(draw_row(&s, split, row));
-  TRY(png_encode(&s.picture, &png, &size));
-  TRY(file_write(path, png, size));
+  TRY(png_write(path, &s.picture));
 out:
-  free(png);
   image_free(&s.picture);
   workspace_free(&s.work);
   return st;
