@@ -50,7 +50,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all tests test bench format lint asan tsan fuzz fuzz-targets clean help docs
+.PHONY: all tests test chaos bench format lint asan tsan fuzz fuzz-targets clean help docs
 
 # --- Sources -------------------------------------------------------------------------------------------------------
 
@@ -168,6 +168,10 @@ asan:
 tsan:
 	$(MAKE) BUILD=build/tsan SAN=thread test
 
+chaos: all tests
+	@seed=$${TANDEM_CHAOS_SEED:-$$(date +%s)}; echo "make chaos TANDEM_CHAOS_SEED=$$seed draws the same faults"; \
+	TANDEM_CHAOS=long TANDEM_CHAOS_SEED=$$seed scripts/run-tests --build $(BUILD) tests/chaos
+
 bench: all $(BENCH_BIN)
 	scripts/bench
 
@@ -190,6 +194,7 @@ help:
 	@echo 'make            build build/bin/tandem-*          CUDA=auto|0|1  WERROR=1'
 	@echo 'make test       build and run every test'
 	@echo 'make asan tsan  the tests under sanitizers'
+	@echo 'make chaos      the fault tests, long and rough;  TANDEM_CHAOS_SEED=N repeats one'
 	@echo 'make bench      speed beside PyTorch and torchvision, where they are installed'
 	@echo 'make fuzz       each parser fuzzed for a minute'
 	@echo 'make format     clang-format in place;  make lint: clang-format, clang-tidy, cppcheck'

@@ -50,6 +50,7 @@ static enum status consume(struct feed *feed, const struct options *o, struct ta
     else
       t->images += b->n; /* those of the first batch were made before the clock started */
     if (o->sleep_ms) clock_sleep_ms(o->sleep_ms);
+    if (stop_requested()) return fail(E_INTERRUPTED, "interrupted at step %" PRId64, b->step);
     st = feed_release(feed);
     if (st != OK) return st;
   }

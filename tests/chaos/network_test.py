@@ -1,0 +1,81 @@
+"""Fault test 6: a network that resets, delays, swallows and leaves connections half open. No hang, and the same batches."""
+import tempfile
+import time
+import unittest
+
+import msgpack
+
+from chaos import LONG, ChaosTest, Proxy, free_port
+from harness import SLOW, shapes
+from tap import Tap
+
+STEPS = 300 if LONG else 24
+HOLD_S = 10 if LONG else 1.5
+
+
+def setUpModule():
+    global folder, DATA
+    folder = tempfile.TemporaryDirectory(prefix='tandem-chaos-')
+    DATA = shapes(f'{folder.name}/shapes.lmdb')
+
+
+def tearDownModule():
+    folder.cleanup()
+
+
+class Network(ChaosTest):
+    def proxied(self, port):
+        proxy = Proxy(port)
+        self.addCleanup(proxy.close)
+        return proxy
+
+    def through_proxies(self):
+        """A consumer and workers all of whose connections go through proxies; returns the consumer and the proxies."""
+        port, serve = free_port(), free_port()
+        feed, shards = self.proxied(port), self.proxied(serve)
+        consumer = self.count(DATA, ledger='ledger', steps=STEPS, listen=f'tcp://127.0.0.1:{port}', sleep_ms=30,
+                              lease_ms=500 * SLOW, worker_wait_s=60 * SLOW)
+
+        def by_proxy(head, frames):  # the address under which the decode worker is told to the augment workers
+            if head['kind'] == 'hello' and head['serve']:
+                frames = [msgpack.packb(dict(head, serve=f'tcp://127.0.0.1:{shards.port}'))]
+            return [frames]
+
+        tap = Tap(self.listen('tap'), f'tcp://127.0.0.1:{feed.port}', change=by_proxy)
+        self.addCleanup(tap.stop)
+        self.decode(DATA, '--serve', f'tcp://127.0.0.1:{serve}', connect=self.listen('tap'))
+        self.augment(f'tcp://127.0.0.1:{feed.port}')
+        self.steps_done(2)
+        return consumer, (feed, shards)
+
+    def test_resets_delays_and_holes(self):
+        consumer, proxies = self.through_proxies()
+        while consumer.running():
+            proxy, fault = self.pick.choice(proxies), self.pick.choice(('reset', 'delay', 'blackhole', 'deaf'))
+            self.note(f'{fault} of {"feed" if proxy is proxies[0] else "serve"} at {self.ledger_lines("ledger")}')
+            if fault == 'reset':
+                proxy.reset()
+            else:
+                proxy.mode = fault
+                time.sleep(self.pick.uniform(0.3, 1) * HOLD_S)
+                proxy.mode = 'pass'
+            done = self.ledger_lines('ledger')
+            self.until(lambda: not consumer.running() or self.ledger_lines('ledger') > done,
+                       f'a step after {self.history[-1]}', 60)
+        self.finish(consumer)
+        self.check(DATA, steps=STEPS)
+
+    def test_a_consumer_behind_a_deaf_connection_is_dialled_anew(self):
+        consumer, proxies = self.through_proxies()
+        for p in proxies:
+            p.mode = 'deaf'
+        time.sleep(HOLD_S)
+        for p in proxies:
+            p.reset()
+            p.mode = 'pass'
+        self.finish(consumer, 120)
+        self.check(DATA, steps=STEPS)
+
+
+if __name__ == '__main__':
+    unittest.main()
