@@ -81,10 +81,21 @@ registry_home_base         := stages/train
 registry_home_method       := stages/train
 registries_of = $(foreach r,$(REGISTRIES),$(if $(filter $(1),$(registry_home_$(r))),$(if $(registry_$(r)),$(BUILD)/gen/$(r)_registry.o)))
 
+# --- Instruction sets: a file NAME_simd.c is compiled once for each; the CPU's best is chosen at run time (image/isa.h) ---
+
+ISAS_x86_64  := sse4 avx2
+ISAS_aarch64 := neon
+ISAS         := scalar $(ISAS_$(firstword $(subst -, ,$(shell $(CC) -dumpmachine))))
+ISA_scalar   := -DISA_DISPATCHES -fno-tree-vectorize -fno-tree-slp-vectorize
+ISA_sse4     := -msse4.2
+ISA_avx2     := -mavx2
+SIMD         := $(filter %_simd.c,$(COMMON))
+
 # --- Objects ---------------------------------------------------------------------------------------------------------
 
 LIB         := $(BUILD)/libtandem.a
-LIB_OBJ     := $(COMMON:%.c=$(BUILD)/%.o) $(call registries_of,common)
+LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(SIMD),$(COMMON))) \
+               $(foreach isa,$(ISAS),$(SIMD:%.c=$(BUILD)/%.$(isa).o)) $(call registries_of,common)
 BIN         := $(STAGES:%=$(BUILD)/bin/tandem-%)
 UNIT_BIN    := $(UNIT:tests/%.c=$(BUILD)/tests/%)
 BENCH_BIN   := $(BENCH:tests/%.c=$(BUILD)/tests/%)
@@ -116,6 +127,14 @@ $(BUILD)/%.o: %.c $(BUILD)/.flags
 	@mkdir -p $(@D)
 	@echo '  CC $<'
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
+
+define isa_rules
+$(BUILD)/%.$(1).o: %.c $(BUILD)/.flags
+	@mkdir -p $$(@D)
+	@echo '  CC $$< ($(1))'
+	$(Q)$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(WARN) $(ISA_$(1)) -DISA=$(1) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach isa,$(ISAS),$(eval $(call isa_rules,$(isa))))
 
 # Inside a float32 kernel a fused multiply-add is welcome: results are compared per machine.
 $(BUILD)/common/nn/%_cpu.o $(BUILD)/common/nn/%_loops.o: override CFLAGS += -ffp-contract=fast

@@ -1,10 +1,9 @@
 #include "image/blur.h"
 
 #include <assert.h>
-#include <string.h>
 
 #include "base/numeric.h"
-#include "image/simd.h"
+#include "image/blur_simd.h"
 
 void blur_weights(int32_t kernel, double sigma, double *half) {
   assert(kernel > 0 && kernel % 2 == 1 && kernel <= BLUR_MAX_KERNEL && sigma > 0);
@@ -15,75 +14,6 @@ void blur_weights(int32_t kernel, double sigma, double *half) {
     sum += i ? 2 * half[i] : half[i];
   }
   for (int32_t i = 0; i <= kernel / 2; i++) half[i] /= sum;
-}
-
-/* Mirror without edge repeat, as often as needed: a kernel may be longer than the image. */
-static int32_t mirror(int32_t i, int32_t n) {
-  if (n == 1) return 0;
-  int32_t period = 2 * (n - 1);
-  i %= period;
-  i = i < 0 ? i + period : i;
-  return i < n ? i : period - i;
-}
-
-/* out = w[0] in + sum_i w[i] (in[-i] + in[+i]): the same whether the image is mirrored or not. 32 sums at a
- * time, so that they stay in registers over all taps. */
-PIXEL_LOOP static void convolve(float *restrict out, const float *const *before, const float *const *after,
-                                const float *w, int32_t radius, size_t n) {
-  size_t x = 0;
-  for (; x + 32 <= n; x += 32) {
-    const floats8 *a = (const floats8 *)(before[0] + x), *b;
-    floats8 s0 = w[0] * a[0], s1 = w[0] * a[1], s2 = w[0] * a[2], s3 = w[0] * a[3];
-    for (int32_t i = 1; i <= radius; i++) {
-      a = (const floats8 *)(before[i] + x);
-      b = (const floats8 *)(after[i] + x);
-      s0 += w[i] * (a[0] + b[0]);
-      s1 += w[i] * (a[1] + b[1]);
-      s2 += w[i] * (a[2] + b[2]);
-      s3 += w[i] * (a[3] + b[3]);
-    }
-    floats8 *to = (floats8 *)(out + x);
-    to[0] = s0;
-    to[1] = s1;
-    to[2] = s2;
-    to[3] = s3;
-  }
-  for (; x < n; x++) {
-    float sum = w[0] * before[0][x];
-    for (int32_t i = 1; i <= radius; i++) sum += w[i] * (before[i][x] + after[i][x]);
-    out[x] = sum;
-  }
-}
-
-static void blur_rows(const float *in, float *out, struct extent size, const float *w, int32_t radius,
-                      float *row) {
-  assert(radius >= 0);
-  const float *before[BLUR_MAX_KERNEL / 2 + 1], *after[BLUR_MAX_KERNEL / 2 + 1];
-  for (int32_t i = 0; i <= radius; i++) {
-    before[i] = row + radius - i;
-    after[i] = row + radius + i;
-  }
-  for (int32_t y = 0; y < size.height; y++, in += size.width, out += size.width) {
-    memcpy(row + radius, in, (size_t)size.width * sizeof *row);
-    for (int32_t i = 1; i <= radius; i++) {
-      row[radius - i] = in[mirror(-i, size.width)];
-      row[radius + size.width - 1 + i] = in[mirror(size.width - 1 + i, size.width)];
-    }
-    convolve(out, before, after, w, radius, (size_t)size.width);
-  }
-}
-
-static void blur_columns(const float *in, float *out, struct extent size, const float *w, int32_t radius) {
-  assert(radius >= 0);
-  const float *before[BLUR_MAX_KERNEL / 2 + 1], *after[BLUR_MAX_KERNEL / 2 + 1];
-  size_t width = (size_t)size.width;
-  for (int32_t y = 0; y < size.height; y++) {
-    for (int32_t i = 0; i <= radius; i++) {
-      before[i] = in + (size_t)mirror(y - i, size.height) * width;
-      after[i] = in + (size_t)mirror(y + i, size.height) * width;
-    }
-    convolve(out + (size_t)y * width, before, after, w, radius, width);
-  }
 }
 
 enum status blur_gaussian(struct workspace *work, const struct planes *in, int32_t kernel, double sigma,
@@ -100,11 +30,7 @@ enum status blur_gaussian(struct workspace *work, const struct planes *in, int32
   enum status st = OK;
   TRY(scratch_reserve(&work->rows, (plane + padded) * sizeof(float)));
   TRY(workspace_planes(work, size.width, size.height, out));
-  float *between = work->rows.data, *row = between + plane;
-  for (int c = 0; c < 3; c++) {
-    blur_rows(in->plane[c], between, size, w, radius, row);
-    blur_columns(between, out->plane[c], size, w, radius);
-  }
+  for (int c = 0; c < 3; c++) blur_plane(in->plane[c], out->plane[c], size, w, radius, work->rows.data);
   workspace_flip(work);
 out:
   return st;

@@ -6,10 +6,12 @@
 #include "base/file.h"
 #include "commands.h"
 #include "image/image.h"
+#include "image/isa.h"
 #include "store/safetensors.h"
 #include "transform/step.h"
 
 struct apply {
+  struct isa_options isa;
   struct cli_list ops;
   const char *input, *output;
 };
@@ -19,6 +21,7 @@ enum { INPUT_LIMIT = 1 << 30 };
 static const struct opt opts[] = {
     {"op", OPT_LIST, offsetof(struct apply, ops), NULL,
      "NAME:key=value,... an operation and its parameters; repeat for a chain"},
+    {"isa", OPT_TABLE, offsetof(struct apply, isa), .sub = isa_opts},
     {"INPUT", OPT_STR, offsetof(struct apply, input), NULL, "a JPEG or PNG file", .required = true,
      .positional = true},
     {"OUTPUT", OPT_STR, offsetof(struct apply, output), NULL,
@@ -95,6 +98,7 @@ static enum status run(void *state) {
     st = fail(E_ARG, "%s: the output's name must end in .png or .safetensors", a->output);
     goto out;
   }
+  TRY(isa_select(a->isa.isa));
   TRY(read_steps(&a->ops, steps));
   TRY(file_read(a->input, INPUT_LIMIT, &bytes, &size));
   st = image_decode(bytes, size, &image);

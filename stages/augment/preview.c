@@ -6,10 +6,12 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "commands.h"
+#include "image/isa.h"
 #include "sheet.h"
 #include "store/dataset.h"
 
 struct preview {
+  struct isa_options isa;
   const char *dataset, *policy, *split, *out;
   int64_t size, pairs, seed;
   bool params;
@@ -26,6 +28,7 @@ static const struct opt opts[] = {
     {"pairs", OPT_INT, offsetof(struct preview, pairs), "8", "rows of the sheet"},
     {"seed", OPT_INT, offsetof(struct preview, seed), "0", "selects images and draws"},
     {"out", OPT_STR, offsetof(struct preview, out), NULL, "the PNG file to write", .required = true},
+    {"isa", OPT_TABLE, offsetof(struct preview, isa), .sub = isa_opts},
     {"params", OPT_BOOL, offsetof(struct preview, params), NULL,
      "also print every view's parameters, one JSON line each"},
     {0}};
@@ -90,6 +93,7 @@ static enum status run(void *state) {
   struct sheet *sheet = NULL;
   enum status st = OK;
   TRY(check(a));
+  TRY(isa_select(a->isa.isa));
   TRY(policy_load(&policy, a->policy, (int32_t)a->size));
   TRY(dataset_open(&dataset, a->dataset));
   const struct split *split = a->split ? dataset_split(dataset, a->split) : dataset_info(dataset)->splits;

@@ -1,16 +1,19 @@
 /* tandem-augment as a worker: renders every view of every image of a decoded shard. */
 #include "base/clock.h"
 #include "commands.h"
+#include "image/isa.h"
 #include "transform/policy.h"
 #include "wire/policy_cache.h"
 #include "wire/worker.h"
 
 struct options {
+  struct isa_options isa;
   const char *connect;
 };
 
 static const struct opt opts[] = {{"connect", OPT_STR, offsetof(struct options, connect), NULL,
                                    "endpoint of the consumer (train, linear, ...)", .required = true},
+                                  {"isa", OPT_TABLE, offsetof(struct options, isa), .sub = isa_opts},
                                   {0}};
 
 struct augment {
@@ -116,6 +119,7 @@ static enum status run(void *state) {
   enum status st = OK;
   stop_on_signals();
   stop_with_parent();
+  TRY(isa_select(o->isa.isa));
   TRY(render_open(&a.render));
   TRY(worker_run(&stage, &a, &(struct worker_options){.connect = o->connect}));
 out:

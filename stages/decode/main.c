@@ -1,8 +1,10 @@
 /* tandem-decode: takes tickets, decodes what they need of each image, hands the pixels to augment workers. */
 #include "base/clock.h"
 #include "decode.h"
+#include "image/isa.h"
 
 struct options {
+  struct isa_options isa;
   const char *connect, *serve;
   bool insecure;
   struct cli_list datasets;
@@ -17,6 +19,7 @@ static const struct opt opts[] = {
      "endpoint where augment workers fetch shards (default: a private one of the consumer's kind)"},
     {"insecure", OPT_BOOL, offsetof(struct options, insecure), NULL,
      "allow --serve at a TCP address that other machines can reach"},
+    {"isa", OPT_TABLE, offsetof(struct options, isa), .sub = isa_opts},
     {0}};
 
 static const struct stage stage = {.role = "decode", .serves = true, .work = decode_shard};
@@ -27,6 +30,7 @@ static enum status run(void *state) {
   enum status st = OK;
   stop_on_signals();
   stop_with_parent();
+  TRY(isa_select(o->isa.isa));
   TRY(decode_open(&decode, &o->datasets));
   struct worker_options worker = {.connect = o->connect,
                                   .serve = o->serve,

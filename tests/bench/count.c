@@ -7,10 +7,12 @@
 #include "base/cli.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "image/isa.h"
 #include "transform/policy.h"
 #include "wire/feed.h"
 
 struct options {
+  struct isa_options isa;
   struct feed_options feed;
   struct cli_list splits;
   const char *policy, *ledger, *run;
@@ -30,6 +32,7 @@ static const struct opt opts[] = {
     {"sleep-ms", OPT_INT, offsetof(struct options, sleep_ms), "0", "pretend to work this long on a step"},
     {"shuffle", OPT_BOOL, offsetof(struct options, shuffle), "true", "a permutation per epoch"},
     {"ledger", OPT_STR, offsetof(struct options, ledger), NULL, "file for the ledger"},
+    {"isa", OPT_TABLE, offsetof(struct options, isa), .sub = isa_opts},
     {"run", OPT_STR, offsetof(struct options, run), "count", "name of the run"},
     {0}};
 
@@ -75,6 +78,7 @@ static enum status run(void *state) {
   enum status st = OK;
   stop_on_signals();
   stop_with_parent();
+  TRY(isa_select(o->isa.isa));
   TRY(policy_load(&policy, o->policy, (int32_t)o->size));
   struct feed_plan plan = {.run = o->run,
                            .splits = o->splits.count ? o->splits.items : train,

@@ -32,14 +32,13 @@ static inline uint8_t clip(int32_t sum) {
 }
 
 /* The row in doubles, in which these sums of whole numbers below 2^32 are exact. */
-PIXEL_LOOP static void widen(double *restrict out, const uint8_t *restrict in, size_t n) {
+static void widen(double *restrict out, const uint8_t *restrict in, size_t n) {
   for (size_t i = 0; i < n; i++) out[i] = in[i];
 }
 
 /* One row between the passes; `in` has a spare value behind its last pixel, as pixels are taken as four
  * values. */
-PIXEL_LOOP static void squeeze_row(uint8_t *out, const double *in, const struct int_axis *axis,
-                                   int32_t count) {
+static void squeeze_row(uint8_t *out, const double *in, const struct int_axis *axis, int32_t count) {
   for (int32_t x = 0; x < count; x++, out += 3) {
     const double *p = in + 3 * (size_t)axis->taps[x].first;
     const int32_t *w = axis->weight + (size_t)x * (size_t)axis->room;
@@ -49,7 +48,7 @@ PIXEL_LOOP static void squeeze_row(uint8_t *out, const double *in, const struct 
   }
 }
 
-PIXEL_LOOP static void add_row(int32_t *restrict sum, const uint8_t *restrict row, int32_t weight, size_t n) {
+static void add_row(int32_t *restrict sum, const uint8_t *restrict row, int32_t weight, size_t n) {
   for (size_t i = 0; i < n; i++) sum[i] += weight * row[i];
 }
 
@@ -97,8 +96,10 @@ out:
   return st;
 }
 
-enum status resize_pil(struct workspace *work, const struct resize *job, const uint8_t *pixels, size_t stride,
-                       struct planes *out) {
+PIXEL_LOOP(enum status, resize_pil,
+           (struct workspace * work, const struct resize *job, const uint8_t *pixels, size_t stride,
+            struct planes *out),
+           (work, job, pixels, stride, out)) {
   struct rect need = resize_needs(job), window = job->window;
   size_t n = 3 * (size_t)window.width;
   struct memory m;

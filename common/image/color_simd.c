@@ -11,7 +11,7 @@ static inline float luma(float r, float g, float b) { return 0.2989F * r + 0.587
 
 static inline size_t area(const struct planes *p) { return (size_t)p->width * (size_t)p->height; }
 
-PIXEL_LOOP void color_brightness(const struct planes *image, float factor) {
+PIXEL_LOOP(void, color_brightness, (const struct planes *image, float factor), (image, factor)) {
   size_t n = area(image);
   for (int c = 0; c < 3; c++) {
     float *x = image->plane[c];
@@ -21,7 +21,7 @@ PIXEL_LOOP void color_brightness(const struct planes *image, float factor) {
 
 /* Sixteen running sums over blocks of 1024, then doubles: a fixed order, so the same bits at any vector
  * width. */
-PIXEL_LOOP static double luma_sum(const struct planes *image) {
+static double luma_sum(const struct planes *image) {
   enum { BLOCK = 1024 };
   const float *r = image->plane[0], *g = image->plane[1], *b = image->plane[2];
   size_t n = area(image), i = 0;
@@ -40,7 +40,7 @@ PIXEL_LOOP static double luma_sum(const struct planes *image) {
   return sum;
 }
 
-PIXEL_LOOP void color_contrast(const struct planes *image, float factor) {
+PIXEL_LOOP(void, color_contrast, (const struct planes *image, float factor), (image, factor)) {
   size_t n = area(image);
   float rest = (1.0F - factor) * (float)(luma_sum(image) / (double)n);
   for (int c = 0; c < 3; c++) {
@@ -49,7 +49,7 @@ PIXEL_LOOP void color_contrast(const struct planes *image, float factor) {
   }
 }
 
-PIXEL_LOOP void color_saturation(const struct planes *image, float factor) {
+PIXEL_LOOP(void, color_saturation, (const struct planes *image, float factor), (image, factor)) {
   float *restrict r = image->plane[0], *restrict g = image->plane[1], *restrict b = image->plane[2];
   float rest = 1.0F - factor;
   size_t n = area(image);
@@ -61,7 +61,7 @@ PIXEL_LOOP void color_saturation(const struct planes *image, float factor) {
   }
 }
 
-PIXEL_LOOP void color_gray(const struct planes *image) {
+PIXEL_LOOP(void, color_gray, (const struct planes *image), (image)) {
   float *restrict r = image->plane[0], *restrict g = image->plane[1], *restrict b = image->plane[2];
   size_t n = area(image);
   for (size_t i = 0; i < n; i++) r[i] = g[i] = b[i] = luma(r[i], g[i], b[i]);
@@ -77,7 +77,7 @@ static inline float sector(float value, float delta, float six_h, float offset) 
   return value - delta * clamp01(m);
 }
 
-PIXEL_LOOP void color_hue(const struct planes *image, float turn) {
+PIXEL_LOOP(void, color_hue, (const struct planes *image, float turn), (image, turn)) {
   if (turn == 0.0F) return;
   float *restrict r = image->plane[0], *restrict g = image->plane[1], *restrict b = image->plane[2];
   float six_turn = 6.0F * turn;
