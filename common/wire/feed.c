@@ -194,21 +194,3 @@ struct feed_counters feed_count(struct feed *f) {
   pthread_mutex_unlock(&f->lock);
   return c;
 }
-
-json_t *feed_worker_report(struct feed *f) {
-  json_t *list = json_array();
-  pthread_mutex_lock(&f->lock);
-  for (size_t i = 0; list && i < f->server.n; i++) {
-    const struct session *s = f->server.sessions[i];
-    json_t *o = json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:f, s:f}", "role", s->role, "worker", s->worker,
-                          "silent", (int)s->silent, "shards", (json_int_t)s->count.shards, "images",
-                          (json_int_t)s->count.images, "bytes", (json_int_t)s->count.bytes, "busy_s",
-                          (double)s->count.busy_ms / 1000, "wait_s", (double)s->count.wait_ms / 1000);
-    if (!o || json_array_append_new(list, o) != 0) {
-      json_decref(list);
-      list = NULL;
-    }
-  }
-  pthread_mutex_unlock(&f->lock);
-  return list;
-}

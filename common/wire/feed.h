@@ -8,12 +8,12 @@
 #ifndef WIRE_FEED_H
 #define WIRE_FEED_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/cli.h"
+#include "base/progress.h"
 #include "base/status.h"
 
 /* Options that every consumer shares. */
@@ -79,12 +79,13 @@ struct feed_counters {
   uint64_t reissued;   /* tickets handed out again */
   uint64_t duplicates; /* shards that came twice, with the same bytes */
   uint64_t failed;     /* shards that a worker could not make */
+  uint64_t hedged;     /* of the reissued: early, because they took much longer than others do */
   uint64_t dropped;    /* messages that were malformed, unknown or of another run */
 };
 struct feed_counters feed_count(struct feed *feed);
 
-/* What each worker has done so far, for progress files: an array of objects. New reference; NULL on no
- * memory. */
-json_t *feed_worker_report(struct feed *feed);
+/* Puts what each worker has done so far (key "workers") and what the feed has (key "feed") into the progress
+ * file; docs/messages.md has the keys. */
+void feed_report(struct feed *feed, struct progress *progress);
 
 #endif

@@ -5,6 +5,7 @@
 #ifndef WIRE_MESSAGE_H
 #define WIRE_MESSAGE_H
 
+#include "wire/counters.h"
 #include "wire/fields.h"
 
 enum {
@@ -30,10 +31,6 @@ enum message_kind {
   MESSAGE_BEAT,
   MESSAGE_BYE,
   MESSAGE_KINDS
-};
-
-struct counters { /* since the worker started */
-  uint64_t shards, images, bytes, busy_ms, wait_ms;
 };
 
 struct message {

@@ -6,8 +6,8 @@
 
 #include "base/log.h"
 
-static const char *const drop_names[DROP_KINDS] = {"malformed", "oversized",  "unknown",
-                                                   "foreign",   "unexpected", "stale"};
+const char *const drop_names[DROP_KINDS] = {"malformed", "oversized",  "unknown",
+                                            "foreign",   "unexpected", "stale"};
 
 void drop_note(struct drops *drops, enum drop kind, const char *reason) {
   if (drops->count[kind]++ == 0)

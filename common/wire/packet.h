@@ -45,6 +45,7 @@ struct drops {
 
 void drop_note(struct drops *drops, enum drop kind, const char *reason);
 uint64_t drops_total(const struct drops *drops);
+extern const char *const drop_names[DROP_KINDS];
 
 /* The next message. Malformed ones are counted in `drops` and skipped, except that a message from another
  * protocol version comes out with `*version_ok` false and nothing but head.kind and from. Errors: E_AGAIN

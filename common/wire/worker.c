@@ -188,9 +188,14 @@ static void tick(struct worker *w) {
   int64_t now = clock_ms();
   w->count.busy_ms = (uint64_t)(w->busy_ns / 1000000);
   w->count.wait_ms = (uint64_t)((clock_ns() - w->began_ns - w->busy_ns) / 1000000);
-  if (link_tick(&w->consumer, now, &w->count)) forget(w);
+  w->count.errors[ERROR_DROPPED] = drops_total(&w->drops) + drops_total(&w->server.drops);
+  if (link_tick(&w->consumer, now, &w->count)) {
+    w->count.errors[ERROR_LOST]++;
+    forget(w);
+  }
   if (w->stage->serves) server_tick(&w->server, now);
-  for (int i = 0; i < w->decoders.n; i++) link_tick(&w->decoders.at[i]->link, now, &w->count);
+  for (int i = 0; i < w->decoders.n; i++)
+    w->count.errors[ERROR_LOST] += link_tick(&w->decoders.at[i]->link, now, &w->count);
   /* An acknowledgement that does not come must not stop the worker for good. */
   if (w->unacked && now - w->sent_at_ms > w->consumer.silence_ms) w->unacked = 0;
 }
@@ -232,11 +237,13 @@ static enum status work_one(struct worker *w) {
   if (st == OK) {
     w->count.shards++;
     w->count.images += work->ticket.ids.count;
-    w->count.bytes += payload_bytes(work);
+    w->count.bytes_in += work->pixels_size + work->bytes_read;
+    w->count.bytes_out += payload_bytes(work);
   } else if (st == E_MEMORY || st == E_IO) {
     work_free(work);
     return st;
   } else {
+    w->count.errors[counter_error_of(st)]++;
     send_failed(w, work);
   }
   bool wanted = st == OK && current(w, work->input);
@@ -246,6 +253,7 @@ static enum status work_one(struct worker *w) {
   }
   /* Not before the consumer has the result: until then the decode worker can make it again. */
   bool told = wanted ? send_augmented(w, work) : st != OK;
+  w->count.errors[ERROR_UNSENT] += wanted && !told;
   if (told && !w->stage->serves) release_input(w, work);
   work_free(work);
   return OK;

@@ -23,6 +23,7 @@ struct work {
   const uint8_t *pixels;       /* of `decoded`; NULL otherwise */
   size_t pixels_size;
   struct message output; /* the stage fills the arrays (work_numbers) */
+  uint64_t bytes_read;   /* the stage may add what it reads besides, for the counters */
 
   /* The runner's. */
   struct worker *worker;

@@ -24,12 +24,12 @@ def load_of(progress):
     load = Load()
     for role in ('decode', 'augment'):
         members = [w for w in progress.get('workers') or [] if w.get('role') == role]
-        busy, wait = (sum(w.get(key, 0) for w in members) for key in ('busy_s', 'wait_s'))
+        busy, wait = (sum(w.get(key, 0) for w in members) for key in ('busy_ms', 'wait_ms'))
         if busy + wait > 0:
             load.busy[role] = busy / (busy + wait)
             load.workers[role] = len(members)
-            load.rates[role] = sum(w.get('images', 0) / (w['busy_s'] + w['wait_s']) for w in members
-                                   if w.get('busy_s', 0) + w.get('wait_s', 0) > 0)
+            load.rates[role] = sum(1000 * w.get('images', 0) / (w['busy_ms'] + w['wait_ms']) for w in members
+                                   if w.get('busy_ms', 0) + w.get('wait_ms', 0) > 0)
     if not load.busy:
         return None
     waiting = progress.get('wait_fraction')

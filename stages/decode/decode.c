@@ -92,10 +92,11 @@ static void copy_region(const uint8_t *pixels, int32_t width, struct rect r, uin
 }
 
 static enum status decode_sample(struct dataset *dataset, uint64_t id, struct extent expected,
-                                 struct rect region, uint8_t *out) {
+                                 struct rect region, uint8_t *out, uint64_t *bytes_read) {
   struct record record = {0};
   enum status st = dataset_read(dataset, id, &record);
   if (st != OK) return st;
+  *bytes_read += record.size;
   struct image image = {0};
   if (record.width != expected.width || record.height != expected.height)
     st = fail(E_FORMAT, "has another size than the index says");
@@ -133,7 +134,8 @@ enum status decode_shard(void *state, struct work *work) {
   uint8_t *pixels = work_payload(work, FRAME_PIXELS, bytes);
   if (!pixels) return E_MEMORY;
   for (uint32_t i = 0; i < t->ids.count; i++) {
-    st = decode_sample(dataset, t->ids.at[i], extents[i], regions[i], pixels + work->output.offset.at[i]);
+    st = decode_sample(dataset, t->ids.at[i], extents[i], regions[i], pixels + work->output.offset.at[i],
+                       &work->bytes_read);
     if (st != OK) return st;
     work_alive(work);
   }

@@ -27,8 +27,7 @@ static void show(struct work *w, struct feed *feed, int64_t n, const char *note)
   int64_t now = clock_ms();
   w->done += n;
   if (now - w->reported_ms >= REPORT_MS) {
-    json_t *workers = feed_worker_report(feed);
-    if (workers) progress_detail_take(w->progress, "workers", workers);
+    feed_report(feed, w->progress);
     w->reported_ms = now;
   }
   progress_set(w->progress, w->done, note);

@@ -217,8 +217,7 @@ static void show(struct run *run, struct progress *p, int64_t step, double lr, c
   progress_detail_take(p, "epoch", json_integer(epoch + 1));
   progress_detail_take(p, "epochs", json_integer(run->o->epochs));
   progress_detail_take(p, "wait_fraction", json_real(busy > 0 ? run->wait_s / busy : 0));
-  json_t *workers = feed_worker_report(run->feed);
-  if (workers) progress_detail_take(p, "workers", workers);
+  feed_report(run->feed, p);
   progress_set(p, (step + 1) * run->o->batch, note);
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "image/isa.h"
+#include "base/progress.h"
 #include "transform/policy.h"
 #include "wire/feed.h"
 
@@ -41,7 +42,8 @@ struct tally {
   double first_s, last_s; /* when the first and the last batch came */
 };
 
-static enum status consume(struct feed *feed, const struct options *o, struct tally *t) {
+static enum status consume(struct feed *feed, const struct options *o, struct tally *t,
+                           struct progress *progress) {
   for (;;) {
     const struct feed_batch *b;
     enum status st = feed_next(feed, &b);
@@ -56,6 +58,8 @@ static enum status consume(struct feed *feed, const struct options *o, struct ta
     if (stop_requested()) return fail(E_INTERRUPTED, "interrupted at step %" PRId64, b->step);
     st = feed_release(feed);
     if (st != OK) return st;
+    if (cli_progress_path()) feed_report(feed, progress);
+    progress_set(progress, t->steps, NULL);
   }
 }
 
@@ -63,10 +67,10 @@ static void print(struct feed *feed, const struct tally *t) {
   struct feed_counters c = feed_count(feed);
   double seconds = t->last_s - t->first_s;
   printf("{\"steps\": %" PRId64 ", \"images_per_s\": %.1f, \"seconds\": %.3f, \"shards\": %" PRIu64
-         ", \"reissued\": %" PRIu64 ", \"duplicates\": %" PRIu64 ", \"failed\": %" PRIu64
-         ", \"dropped\": %" PRIu64 "}\n",
-         t->steps, seconds > 0 ? (double)t->images / seconds : 0, seconds, c.shards, c.reissued, c.duplicates,
-         c.failed, c.dropped);
+         ", \"reissued\": %" PRIu64 ", \"hedged\": %" PRIu64 ", \"duplicates\": %" PRIu64
+         ", \"failed\": %" PRIu64 ", \"dropped\": %" PRIu64 "}\n",
+         t->steps, seconds > 0 ? (double)t->images / seconds : 0, seconds, c.shards, c.reissued, c.hedged,
+         c.duplicates, c.failed, c.dropped);
 }
 
 static enum status run(void *state) {
@@ -74,6 +78,7 @@ static enum status run(void *state) {
   static const char *const train[] = {"train"};
   struct policy *policy = NULL;
   struct feed *feed = NULL;
+  struct progress *progress = NULL;
   struct tally tally = {0};
   enum status st = OK;
   stop_on_signals();
@@ -91,9 +96,12 @@ static enum status run(void *state) {
                            .last_step = o->steps,
                            .ledger = o->ledger};
   TRY(feed_open(&feed, &o->feed, &plan));
-  TRY(consume(feed, o, &tally));
+  TRY(progress_open(&progress, "count", "steps", feed_last_step(feed) - o->first_step));
+  TRY(consume(feed, o, &tally, progress));
+  progress_close(&progress);
   print(feed, &tally);
 out:
+  progress_abort(&progress);
   feed_close(&feed);
   policy_close(&policy);
   return st;

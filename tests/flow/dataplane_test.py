@@ -1,5 +1,6 @@
 """The data plane under changing workers, kills, stops and garbage. The oracle is the ledger: it must be the one of an
 undisturbed run with one decode and one augment worker (docs/messages.md)."""
+import json
 import os
 import random
 import signal
@@ -226,6 +227,37 @@ class DataPlane(FlowTest):
                 if end['kind'] == 'welcome':
                     decode.send_multipart([holder, msgpack.packb(dict(welcome, run=''))])
                     self.hear(decode, 'want')
+
+    # --- What is told ---
+
+    def test_progress_file_tells_what_workers_and_feed_have_done(self):
+        progress = self.path('progress.json')
+        consumer = self.slow_consumer(progress=progress)
+        self.decode(DATA)
+        self.augment()
+
+        def report():
+            """Of a moment when both workers have told of shards."""
+            if os.path.exists(progress):
+                with open(progress) as f:
+                    told = json.load(f)
+                if sorted(w['role'] for w in told.get('workers', []) if w['shards']) == ['augment', 'decode']:
+                    return told
+            return None
+
+        told = self.until(report, 'workers in the progress file')
+        for w in told['workers']:
+            self.assertEqual(set(w), {'name', 'role', 'host', 'silent', 'shards', 'images', 'bytes_in', 'bytes_out', 'busy_ms',
+                                      'wait_ms', 'errors', 'age_ms'})
+            self.assertEqual(w['name'].split(':')[0], w['host'])
+            self.assertGreater(w['images'], w['shards'])
+            self.assertGreater(w['bytes_in'], 0)
+            self.assertGreater(w['bytes_out'], w['images'] * 3)
+            self.assertEqual(w['errors'], dict.fromkeys(['damaged', 'missing', 'other', 'unsent', 'lost', 'dropped'], 0))
+        self.assertEqual(set(told['feed']), {'shards', 'reissued', 'hedged', 'duplicates', 'failed', 'dropped'})
+        self.assertEqual(set(told['feed']['dropped']), {'malformed', 'oversized', 'unknown', 'foreign', 'unexpected', 'stale'})
+        self.assertGreater(told['feed']['shards'], 0)
+        self.finish(consumer)
 
     # --- What must not be believed ---
 

@@ -146,8 +146,9 @@ class Report(unittest.TestCase):
         self.assertEqual(charts.nice_ticks(0, 10), [0, 2, 4, 6, 8, 10])
 
     def test_who_holds_up_the_rest(self):
-        workers = [{'role': 'augment', 'images': 100, 'busy_s': 9, 'wait_s': 1}, {'role': 'augment', 'images': 50, 'busy_s': 5, 'wait_s': 5},
-                   {'role': 'decode', 'images': 150, 'busy_s': 1, 'wait_s': 9}]
+        workers = [{'role': 'augment', 'images': 100, 'busy_ms': 9000, 'wait_ms': 1000},
+                   {'role': 'augment', 'images': 50, 'busy_ms': 5000, 'wait_ms': 5000},
+                   {'role': 'decode', 'images': 150, 'busy_ms': 1000, 'wait_ms': 9000}]
         load = bottleneck.load_of({'what': 'train', 'workers': workers, 'wait_fraction': 0.6})
         self.assertEqual((load.slowest, load.workers['augment'], load.rates['augment']), ('augment', 2, 15.0))
         self.assertEqual(bottleneck.load_of({'what': 'train', 'workers': workers, 'wait_fraction': 0.1}).slowest, 'train')

@@ -1,0 +1,50 @@
+/* What the feed and its workers have done, for progress files. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "wire/feed_impl.h"
+
+/* Takes over `list`, and NULL for it: what there was no memory for is left out. */
+static void put(struct progress *progress, const char *key, json_t *value) {
+  if (value) progress_detail_take(progress, key, value);
+}
+
+static json_t *named_counts(const char *const *names, const uint64_t *counts, size_t n) {
+  json_t *o = json_object();
+  for (size_t i = 0; o && i < n; i++) json_object_set_new(o, names[i], json_integer((json_int_t)counts[i]));
+  return o;
+}
+
+/* The part of HOST:PID:RANDOM before the first colon. */
+static json_t *host_of(const struct session *s) { return json_stringn(s->worker, strcspn(s->worker, ":")); }
+
+static json_t *worker_report(const struct session *s, int64_t now_ms) {
+  const struct counters *c = &s->count;
+  return json_pack("{s:s, s:s, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I}", "name", s->worker, "role",
+                   s->role, "host", host_of(s), "silent", (int)s->silent, "shards", (json_int_t)c->shards,
+                   "images", (json_int_t)c->images, "bytes_in", (json_int_t)c->bytes_in, "bytes_out",
+                   (json_int_t)c->bytes_out, "busy_ms", (json_int_t)c->busy_ms, "wait_ms",
+                   (json_int_t)c->wait_ms, "errors",
+                   named_counts(counter_error_names, c->errors, ERROR_KINDS), "age_ms",
+                   (json_int_t)(now_ms - s->heard_ms));
+}
+
+static json_t *feed_figures(const struct feed *f) {
+  const struct feed_counters *c = &f->count;
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "shards", (json_int_t)c->shards, "reissued",
+                   (json_int_t)c->reissued, "hedged", (json_int_t)c->hedged, "duplicates",
+                   (json_int_t)c->duplicates, "failed", (json_int_t)c->failed, "dropped",
+                   named_counts(drop_names, f->server.drops.count, DROP_KINDS));
+}
+
+void feed_report(struct feed *f, struct progress *progress) {
+  json_t *list = json_array();
+  int64_t now = clock_ms();
+  pthread_mutex_lock(&f->lock);
+  for (size_t i = 0; i < f->server.n; i++)
+    json_array_append_new(list, worker_report(f->server.sessions[i], now));
+  json_t *figures = feed_figures(f);
+  pthread_mutex_unlock(&f->lock);
+  put(progress, "workers", list);
+  put(progress, "feed", figures);
+}
