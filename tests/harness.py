@@ -49,13 +49,13 @@ class Process:
         if self.running():
             self.child.send_signal(number)
 
-    def wait(self, seconds=60):
+    def wait(self, seconds=120):
         try:
             return self.child.wait(seconds * SLOW)
         except subprocess.TimeoutExpired:
             raise AssertionError(f'{self.name} still runs after {seconds * SLOW} s; its log:\n{self.log()}') from None
 
-    def stop(self, number=signal.SIGTERM, seconds=20):
+    def stop(self, number=signal.SIGTERM, seconds=60):
         self.send(number)
         if number == signal.SIGSTOP:
             return None
@@ -95,7 +95,7 @@ class FlowTest(unittest.TestCase):
         self.processes.append(p)
         return p
 
-    def until(self, condition, what, seconds=20):
+    def until(self, condition, what, seconds=60):
         """Waits for `condition()` to be true and returns it."""
         end = time.monotonic() + seconds * SLOW
         while time.monotonic() < end:
@@ -113,7 +113,7 @@ class FlowTest(unittest.TestCase):
 
     def count(self, dataset, *flags, ledger=None, **options):
         """The counting consumer; options are its flags, with _ for -."""
-        options = {'dataset': dataset, 'listen': self.listen(), 'worker_wait_s': 20 * SLOW, 'lease_ms': 2000 * SLOW,
+        options = {'dataset': dataset, 'listen': self.listen(), 'worker_wait_s': 60 * SLOW, 'lease_ms': 2000 * SLOW,
                    **options}
         if ledger:
             options['ledger'] = self.path(ledger)
@@ -128,7 +128,7 @@ class FlowTest(unittest.TestCase):
     def augment(self, connect=None):
         return self.start([program('augment'), '--connect', connect or self.listen()], 'augment')
 
-    def finish(self, consumer, seconds=60):
+    def finish(self, consumer, seconds=120):
         """The consumer's closing line, once it has ended well."""
         status = consumer.wait(seconds)
         self.assertEqual(status, 0, consumer.log())

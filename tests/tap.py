@@ -5,6 +5,19 @@ import msgpack
 import zmq
 
 
+class Gate:
+    """A `change` for taps: withholds the augmented shards of `step` and later, so that a run gets there and no further."""
+
+    def __init__(self, step):
+        self.step, self.withheld = step, False
+
+    def __call__(self, head, frames):
+        if head['kind'] == 'augmented' and msgpack.unpackb(frames[1])['step'] >= self.step:
+            self.withheld = True
+            return []
+        return [frames]
+
+
 class Tap(threading.Thread):
     """Stands between workers and their upstream and keeps every message. Decode workers' endpoints are replaced in
     passing by taps of their own."""

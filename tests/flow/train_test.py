@@ -11,6 +11,8 @@ import tempfile
 import time
 import unittest
 
+from tap import Gate, Tap
+
 BIN = os.environ['TANDEM_BIN']
 WAIT_S = 120
 NETWORK = ('--arch resnet10 --width 4 --stem cifar --projector 16-8 --trans-backbone 16-8 --trans-projector 8-8 '
@@ -66,14 +68,16 @@ def lines(path):
 
 
 class Training:
-    """A trainer with its workers. Ends them all on exit."""
+    """A trainer with its workers. Ends them all on exit. With `until` it gets to that step and no further."""
 
-    def __init__(self, out, *flags, augment=1, dataset=None):
-        self.out, self.sockets = out, tempfile.mkdtemp(prefix='tt-')
+    def __init__(self, out, *flags, augment=1, dataset=None, until=None):
+        self.out, self.sockets, self.last = out, tempfile.mkdtemp(prefix='tt-'), until
         address, self.log = f'ipc://{self.sockets}/feed', tempfile.TemporaryFile()
         dataset = dataset or TrainTest.dataset
         quiet = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
-        self.workers = [subprocess.Popen([program('augment'), '--connect', address], **quiet) for _ in range(augment)]
+        self.tap = Tap(f'{address}-tap', address, change=Gate(until)) if until else None
+        self.workers = [subprocess.Popen([program('augment'), '--connect', self.tap.listen if until else address], **quiet)
+                        for _ in range(augment)]
         self.workers.append(subprocess.Popen([program('decode'), '--connect', address, '--dataset', dataset], **quiet))
         self.trainer = subprocess.Popen(
             [program('train'), '--dataset', dataset, '--listen', address, '--out', out, *TRAINING, *flags],
@@ -86,6 +90,8 @@ class Training:
         for p in (self.trainer, *self.workers):
             p.kill()
             p.wait()
+        if self.tap:
+            self.tap.stop()
         self.log.close()
         shutil.rmtree(self.sockets)
 
@@ -93,9 +99,10 @@ class Training:
         self.log.seek(0)
         return self.log.read().decode()
 
-    def at_step(self, n):
-        """Waits until n steps are done."""
-        until(lambda: lines(os.path.join(self.out, 'metrics.jsonl')) >= n or self.trainer.poll() is not None, f'step {n}')
+    def come_to_the_step(self):
+        """Waits until as many steps are done as may be."""
+        metrics = os.path.join(self.out, 'metrics.jsonl')
+        until(lambda: lines(metrics) == self.last or self.trainer.poll() is not None, f'step {self.last}')
         if self.trainer.poll() is not None:
             raise AssertionError(f'the trainer left: {self.text()}')
 
@@ -151,13 +158,13 @@ class TrainTest(unittest.TestCase):
             self.assertNotIn(os.path.dirname(self.whole), text)
 
     def test_killed_and_resumed_with_other_workers_it_ends_with_the_same_bytes(self):
-        with Training('killed', augment=3) as t:
-            t.at_step(3 * STEPS_PER_EPOCH - 2)
+        with Training('killed', augment=3, until=3 * STEPS_PER_EPOCH - 2) as t:
+            t.come_to_the_step()
             t.trainer.kill()
             t.finish()
         open('killed/checkpoint-00000099.safetensors.tmp-1', 'wb').close()
-        with Training('killed', '--resume', augment=2) as t:
-            t.at_step(4 * STEPS_PER_EPOCH + 3)
+        with Training('killed', '--resume', augment=2, until=4 * STEPS_PER_EPOCH + 3) as t:
+            t.come_to_the_step()
             t.trainer.kill()
             t.finish()
         self.assertEqual(glob.glob('killed/*.tmp-*'), [])
@@ -167,8 +174,8 @@ class TrainTest(unittest.TestCase):
         self.assert_same_run('killed')
 
     def test_sigterm_leaves_a_checkpoint_in_the_middle_of_an_epoch(self):
-        with Training('stopped') as t:
-            t.at_step(STEPS_PER_EPOCH + 3)
+        with Training('stopped', until=STEPS_PER_EPOCH + 3) as t:
+            t.come_to_the_step()
             self.assertIn(b'GOMP_SPINCOUNT=', read(f'/proc/{t.trainer.pid}/environ'))
             t.trainer.send_signal(signal.SIGTERM)
             self.assertEqual(t.finish(), 130, t.text())
@@ -230,11 +237,11 @@ class TrainTest(unittest.TestCase):
     def test_without_workers_it_gives_up(self):
         with Training('alone', '--worker-wait-s', '0.5', augment=0) as t:
             self.assertEqual(t.finish(), 1)
-            self.assertRegex(t.text(), r'no augment worker')
+            self.assertRegex(t.text(), r'no (augment|decode) worker')
 
     def test_when_its_workers_are_gone_it_keeps_what_was_done(self):
-        with Training('left', '--worker-wait-s', '5') as t:
-            t.at_step(STEPS_PER_EPOCH + 3)
+        with Training('left', '--worker-wait-s', '10', until=STEPS_PER_EPOCH + 3) as t:
+            t.come_to_the_step()
             for worker in t.workers:
                 worker.kill()
             self.assertEqual(t.finish(), 1, t.text())
