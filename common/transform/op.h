@@ -69,7 +69,8 @@ struct transform_op {
    * adds. */
   enum status (*check)(const struct op_args *args);
 
-  /* Draws value[OP_MAX_VALUES] (zeroed before) and, if `opens`, the crop. NULL: there is nothing to draw. */
+  /* Draws value[n_values] (zeroed before) and, if `opens`, the crop. NULL: there is nothing to draw. */
+  size_t n_values;
   void (*sample)(const struct op_args *args, struct rng *rng, const struct op_site *site, float *value,
                  struct rect *crop);
 

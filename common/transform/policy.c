@@ -119,6 +119,16 @@ static enum status name_params(struct policy_view *view) {
   return OK;
 }
 
+static enum status place_values(struct policy_view *view) {
+  size_t n = 0;
+  for (int i = 0; i < view->n_ops; i++) {
+    view->ops[i].first_value = n;
+    n += view->ops[i].op->n_values;
+  }
+  return n <= POLICY_MAX_VALUES ? OK
+                                : fail(E_ARG, "its operations draw more than %d values", POLICY_MAX_VALUES);
+}
+
 static enum status read_view(struct policy_view *view, json_t *json) {
   const char *key;
   json_t *value, *ops = json_object_get(json, "ops"), *size = json_object_get(json, "size");
@@ -142,7 +152,8 @@ static enum status read_view(struct policy_view *view, json_t *json) {
                     view->ops[i].op->name);
     if (st != OK) return fail_within(st, "ops[%d]", i);
   }
-  return name_params(view);
+  enum status st = place_values(view);
+  return st == OK ? name_params(view) : st;
 }
 
 static enum status read_policy(struct policy *p, json_t *root) {

@@ -19,7 +19,8 @@
 #include "base/status.h"
 #include "image/planes.h"
 
-enum { POLICY_MAX_VIEWS = 8, POLICY_MAX_OPS = 16, OP_MAX_VALUES = 12, POLICY_MAX_PARAMS = 64 };
+/* Per policy; per view: operations, drawn values, parameters (labels). */
+enum { POLICY_MAX_VIEWS = 8, POLICY_MAX_OPS = 16, POLICY_MAX_VALUES = 128, POLICY_MAX_PARAMS = 64 };
 enum { POLICY_MAX_SIZE = 4096, POLICY_MAX_JSON = 1 << 16 }; /* pixels of a view's side; bytes of text */
 
 struct policy;
@@ -28,10 +29,14 @@ struct policy;
  * names. */
 enum status policy_parse(struct policy **out, const char *json);
 
-/* "stl10", "cifar", "imagenet" (methods section 1: aligned crop, jitter, grayscale; per-image flip, blur)
- * with two views of `size` pixels (0: the preset's own), "evaluate" (short side, centre crop; one view), or a
- * file name ending in .json, whose views, if they are all of one size, are resized to `size` unless that is
- * 0. E_ARG lists the presets. */
+/* What policy_load takes, for help and messages. */
+#define POLICY_NAMES                                                                                         \
+  "stl10|cifar|imagenet[/crop|/color|/crop+color|/all|/none][+essl], evaluate, or a .json file"
+
+/* By name: "stl10", "cifar", "imagenet" (methods section 1) with two views of `size` pixels (0: the
+ * preset's own), where "/GROUP" says what a pair shares (Table 8), "+essl" E-SSL's third view, whose size goes along with `size`; "evaluate"
+ * (short side, centre crop; one view); or a file name ending in .json, whose views, if they are all of one
+ * size, are resized to `size` unless that is 0. E_ARG lists the names. */
 enum status policy_load(struct policy **out, const char *name_or_file, int32_t size);
 void policy_close(struct policy **policy);
 
@@ -46,14 +51,10 @@ int32_t policy_view_size(const struct policy *policy, int view); /* pixels; view
  * of the vector, e.g. "crop.cy". Borrowed. */
 size_t policy_params(const struct policy *policy, int view, const char *const **names);
 
-struct op_draw {
-  bool active; /* false: skipped by its probability */
-  float value[OP_MAX_VALUES];
-};
-
 struct view_draw {
-  struct op_draw op[POLICY_MAX_OPS];
-  struct rect crop; /* the source rectangle, in the original image's pixels */
+  bool active[POLICY_MAX_OPS];    /* false: skipped by its probability */
+  float value[POLICY_MAX_VALUES]; /* the operations' values one after another, of skipped ones too */
+  struct rect crop;               /* the source rectangle, in the original image's pixels */
 };
 
 /* Draws everything for the image at `position` of global batch `step`. `own` is its size, `partner` that of

@@ -11,7 +11,7 @@ struct policy_op {
   enum group group;
   double p; /* probability of being applied */
   struct op_args args;
-  size_t n_labels;
+  size_t n_labels, first_value; /* its values in view_draw.value start there */
 };
 
 struct policy_view {

@@ -27,8 +27,8 @@ enum status render_view(struct render *render, const struct policy *policy, int 
   memset(params, 0, v->n_params * sizeof *params);
   for (int i = 0; i < v->n_ops; params += v->ops[i].n_labels, i++) {
     const struct policy_op *o = &v->ops[i];
-    if (!draw->op[i].active) continue;
-    const float *value = draw->op[i].value;
+    if (!draw->active[i]) continue;
+    const float *value = draw->value + o->first_value;
     enum status st = o->op->apply(&o->args, value, draw->crop, &canvas);
     if (st != OK) return fail_within(st, "view %d, %s", view, o->op->name);
     if (o->op->label) o->op->label(&o->args, value, draw->crop, source->whole, params);

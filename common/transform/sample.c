@@ -15,9 +15,9 @@ void policy_sample(const struct policy *policy, uint64_t seed, uint64_t step, ui
       struct op_site site = {own, pair ? partner : own};
       struct rng rng =
           rng_at(seed, (uint32_t)step, pair ? position / 2 : position, (uint32_t)v << 16 | (uint32_t)i);
-      struct op_draw *draw = &draws[v].op[i];
-      draw->active = rng_next_f64(&rng) < o->p; /* drawn even if p is 1, so that p moves nothing else */
-      if (o->op->sample) o->op->sample(&o->args, &rng, &site, draw->value, &draws[v].crop);
+      float *value = draws[v].value + o->first_value;
+      draws[v].active[i] = rng_next_f64(&rng) < o->p; /* drawn even if p is 1, so that p moves nothing else */
+      if (o->op->sample) o->op->sample(&o->args, &rng, &site, value, &draws[v].crop);
     }
   }
 }

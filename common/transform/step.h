@@ -8,7 +8,7 @@
 struct step {
   const struct transform_op *op;
   struct op_args args;
-  float value[OP_MAX_VALUES];
+  float value[POLICY_MAX_VALUES];
 };
 
 /* Every parameter without a default, and every one that a policy would draw, must be given. E_ARG names what

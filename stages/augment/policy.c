@@ -13,8 +13,7 @@ struct options {
 };
 
 static const struct opt opts[] = {
-    {"policy", OPT_STR, offsetof(struct options, policy), "stl10",
-     "stl10, cifar, imagenet, evaluate, or a .json file"},
+    {"policy", OPT_STR, offsetof(struct options, policy), "stl10", POLICY_NAMES},
     {"size", OPT_INT, offsetof(struct options, size), "0",
      "side of the views in pixels; 0: the policy's own"},
     {"schema", OPT_BOOL, offsetof(struct options, schema), NULL, "print the JSON Schema of policies instead"},

@@ -1,5 +1,7 @@
 #include "train_options.h"
 
+#include "transform/policy.h"
+
 #define AT(member) offsetof(struct train_options, member)
 const struct opt train_opts[] = {
     {"out", OPT_STR, AT(out), NULL, "folder for checkpoints, metrics and the final weights",
@@ -7,7 +9,7 @@ const struct opt train_opts[] = {
     {"result", OPT_STR, AT(result), NULL, "where to write the result; without it OUT/result.json"},
     {"feed", OPT_TABLE, AT(feed), .sub = feed_opts},
     {"splits", OPT_LIST, AT(splits), NULL, "a split to train on; may be repeated; without it: train"},
-    {"policy", OPT_STR, AT(policy), "stl10", "transformations: stl10, cifar, imagenet, or a .json file"},
+    {"policy", OPT_STR, AT(policy), "stl10", "transformations: " POLICY_NAMES},
     {"size", OPT_INT, AT(size), "0", "side of the views in pixels; 0: the policy's own"},
     {"normalize", OPT_STR, AT(normalize), "dataset",
      "channel statistics: the dataset's own, or published ones", "dataset|stl10|cifar|imagenet"},

@@ -12,7 +12,7 @@ import jsonschema
 BIN = os.environ['TANDEM_BIN']
 ROOT = os.environ['TANDEM_ROOT']
 AUGMENT = f'{BIN}/tandem-augment'
-PRESETS = ('stl10', 'cifar', 'imagenet', 'evaluate')
+PRESETS = ('stl10', 'cifar', 'imagenet', 'evaluate', 'cifar/none', 'stl10/all+essl')
 
 
 def run(*arguments):
@@ -134,7 +134,7 @@ class Preview(unittest.TestCase):
                     self.assertEqual(value, lines[second][key], key)
 
     def test_mistakes(self):
-        for status, flags, words in ((1, ('--split', 'none'), 'train test'), (2, ('--policy', 'x'), 'stl10, cifar'),
+        for status, flags, words in ((1, ('--split', 'none'), 'train test'), (2, ('--policy', 'x'), 'stl10|cifar|imagenet[/crop'),
                                      (2, ('--pairs', 0), '--pairs'), (2, ('--size', 4096, '--pairs', 9), 'pixels'),
                                      (1, ('--out', 'no/such/out.png'), 'no/such'), (1, ('--dataset', 'absent.lmdb'), 'absent')):
             self.assertIn(words, mistake(status, AUGMENT, 'preview', '--dataset', 'shapes.lmdb', '--out', 'bad.png', *flags))

@@ -61,6 +61,9 @@ for turn in (-0.1, 0.1, 0.5):
     keep(f'{prefix}hue:factor={turn}', F.adjust_hue(start, turn))
 keep(f'{prefix}grayscale', F.rgb_to_grayscale(start, 3))
 keep(f'{prefix}hflip', F.hflip(start))
+for turns in (1, 2, 3):
+    keep(f'{prefix}resized_crop:top=1,left=2,height=7,width=6,size=5;rotate90:turns={turns}',
+         torch.rot90(F.resize(F.crop(start, 1, 2, 7, 6), [5, 5], antialias=True), turns, (1, 2)))
 for kernel, sigma in ((9, 0.1), (9, 0.7), (9, 2.0), (3, 1.0)):
     keep(f'{prefix}gaussian_blur:kernel={kernel},sigma={sigma}', F.gaussian_blur(start, kernel, sigma))
 chain = F.adjust_hue(F.adjust_contrast(F.adjust_saturation(F.adjust_brightness(start, 1.3), 0.7), 1.2), -0.07)

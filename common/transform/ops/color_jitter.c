@@ -60,6 +60,7 @@ const struct transform_op transform_op_color_jitter = {
     .where = OP_IN_POLICY,
     .params = params,
     .labels = labels,
+    .n_values = 2 * KINDS,
     .sample = sample,
     .apply = apply,
     .label = label};

@@ -42,6 +42,7 @@ const struct transform_op transform_op_gaussian_blur = {.name = "gaussian_blur",
                                                         .params = params,
                                                         .labels = labels,
                                                         .check = check,
+                                                        .n_values = 1,
                                                         .sample = sample,
                                                         .apply = apply,
                                                         .label = label};

@@ -1,3 +1,5 @@
+#include <jansson.h>
+
 #include "base/file.h"
 #include "test.h"
 #include "transform/policy.h"
@@ -176,7 +178,7 @@ static void limits_hold(void **state) {
   at = text + sprintf(text, "{\"views\":[{\"size\":8,\"ops\":[{\"op\":\"random_resized_crop\"}");
   for (int i = 0; i < 15; i++) at += sprintf(at, ",{\"op\":\"color_jitter\"}");
   memcpy(at, "]}]}", 5);
-  assert_int_equal(policy_parse(&p, text), OK);
+  assert_int_equal(policy_parse(&p, text), OK); /* 15 x 8 values of at most 128, 4 + 15 x 4 parameters */
   assert_int_equal(policy_params(p, 0, NULL), POLICY_MAX_PARAMS);
   policy_close(&p);
   free(text);
@@ -207,10 +209,95 @@ static void files_load_and_say_their_name_when_bad(void **state) {
     assert_non_null(strstr(fail_message(), bad[i]));
   }
   assert_int_equal(policy_load(&p, "absent.json", 0), E_IO);
-  assert_int_equal(policy_load(&p, "stl", 0), E_ARG);
-  assert_non_null(strstr(fail_message(), "stl10, cifar, imagenet, evaluate"));
   assert_int_equal(policy_load(&p, "stl10", 5000), E_ARG);
   assert_int_equal(policy_load(&p, "stl10", -1), E_ARG);
+}
+
+/* The views of a named policy as "size op:group op:group ...", joined by '|', groups as 'p' and 'i'. */
+static void outline(const char *name, int32_t size, char *out) {
+  struct policy *p = load(name, size);
+  json_t *root = json_loads(policy_json(p), 0, NULL), *view, *op;
+  size_t v, i;
+  json_array_foreach(json_object_get(root, "views"), v, view) {
+    out += sprintf(out, "%s%d", v ? "|" : "", policy_view_size(p, (int)v));
+    json_array_foreach(json_object_get(view, "ops"), i, op) out +=
+        sprintf(out, " %.4s:%c", json_string_value(json_object_get(op, "op")),
+                json_string_value(json_object_get(op, "group"))[0]);
+  }
+  json_decref(root);
+  policy_close(&p);
+}
+
+/* Table 8 of the paper: what the two images of a pair share. */
+static void names_say_what_a_pair_shares(void **state) {
+  (void)state;
+  static const struct {
+    const char *name;
+    int32_t size;
+    const char *views;
+  } want[] = {
+      {"cifar", 0, "32 rand:p colo:p gray:p hfli:i|32 rand:p colo:p gray:p hfli:i"},
+      {"cifar/crop+color", 0, "32 rand:p colo:p gray:p hfli:i|32 rand:p colo:p gray:p hfli:i"},
+      {"cifar/crop", 0, "32 rand:p colo:i gray:i hfli:i|32 rand:p colo:i gray:i hfli:i"},
+      {"stl10/color", 8, "8 rand:i colo:p gray:p hfli:i gaus:i|8 rand:i colo:p gray:p hfli:i gaus:i"},
+      {"stl10/all", 0, "96 rand:p colo:p gray:p hfli:p gaus:p|96 rand:p colo:p gray:p hfli:p gaus:p"},
+      {"cifar/none", 0, "32 rand:i colo:i gray:i hfli:i|32 rand:i colo:i gray:i hfli:i"},
+      {"cifar+essl", 0,
+       "32 rand:p colo:p gray:p hfli:i|32 rand:p colo:p gray:p hfli:i|16 rand:i hfli:i colo:i gray:i"},
+      {"cifar/none+essl", 1,
+       "1 rand:i colo:i gray:i hfli:i|1 rand:i colo:i gray:i hfli:i|1 rand:i hfli:i colo:i gray:i"},
+  };
+  for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+    char got[1024];
+    outline(want[i].name, want[i].size, got);
+    if (strcmp(got, want[i].views) != 0) fail_msg("%s: %s", want[i].name, got);
+  }
+}
+
+/* E-SSL's third view: half the side at 32 and 96 pixels, 96 of 224, there with a crop of 5 to 14 %. */
+static void third_views_have_their_sizes(void **state) {
+  (void)state;
+  static const char *const names[] = {"stl10+essl", "cifar+essl", "imagenet+essl"};
+  static const int32_t sizes[] = {48, 16, 96}, halved[] = {24, 24, 20};
+  for (int i = 0; i < 3; i++) {
+    struct policy *p = load(names[i], 0), *q = load(names[i], 48);
+    assert_int_equal(policy_views(p), 3);
+    assert_int_equal(policy_view_size(p, 2), sizes[i]);
+    assert_int_equal(policy_view_size(q, 1), 48);
+    assert_int_equal(policy_view_size(q, 2), halved[i]);
+    assert_true((strstr(policy_json(p), "\"scale\":[0.05,0.14]") != NULL) == (i == 2));
+    policy_close(&p);
+    policy_close(&q);
+  }
+}
+
+static void a_wrong_name_is_answered_with_the_right_ones(void **state) {
+  (void)state;
+  static const struct {
+    const char *name, *names;
+  } bad[] = {{"stl", "one of stl10|cifar|imagenet[/crop|"},
+             {"", "/crop+color"},
+             {"/crop", "/crop+color"},
+             {"stl10/", "/crop+color"},
+             {"stl10/blue", "/crop+color"},
+             {"stl10/cropx", "/crop+color"},
+             {"stl10/color+crop", "+essl"},
+             {"stl10/all+crop", "+essl"},
+             {"stl10+", "+essl"},
+             {"stl10+third", "+essl"},
+             {"stl10/crop/color", "/crop+color"},
+             {"stl10+essl/crop", "+essl"},
+             {"stl10+essl+essl", "+essl is there twice"},
+             {"evaluate/crop", "evaluate takes no group and no addition"},
+             {"evaluate+essl", "takes no group"},
+             {"stl10.jsn", ".json"}};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    struct policy *p;
+    if (policy_load(&p, bad[i].name, 0) != E_ARG) fail_msg("accepted, or another code: %s", bad[i].name);
+    assert_null(p);
+    if (!strstr(fail_message(), bad[i].names))
+      fail_msg("%s: '%s' does not name %s", bad[i].name, fail_message(), bad[i].names);
+  }
 }
 
 int main(void) {
@@ -221,6 +308,9 @@ int main(void) {
                                      cmocka_unit_test(parameters_are_named_in_order),
                                      cmocka_unit_test(mistakes_are_named_with_their_place),
                                      cmocka_unit_test(limits_hold),
+                                     cmocka_unit_test(names_say_what_a_pair_shares),
+                                     cmocka_unit_test(third_views_have_their_sizes),
+                                     cmocka_unit_test(a_wrong_name_is_answered_with_the_right_ones),
                                      cmocka_unit_test(files_load_and_say_their_name_when_bad)};
   return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
 }

@@ -247,9 +247,9 @@ static void labels_are_the_known_ones(void **state) {
   float params[2][POLICY_MAX_PARAMS];
   for (int v = 0; v < 2; v++) {
     static const float order[4] = {0, 1, 2, 3};
-    draws[v].op[1].active = true;
-    memcpy(draws[v].op[1].value, order, sizeof order);
-    draws[v].op[1].value[4] = brightness[v];
+    draws[v].active[1] = true;
+    memcpy(draws[v].value, order, sizeof order); /* the jitter's are the first: a crop has none */
+    draws[v].value[4] = brightness[v];
     assert_int_equal(render_view(render, p, v, &draws[v], &source, out, params[v]), OK);
   }
   static const double want[4] = {-.375, -.5, -.25, 0};
@@ -276,7 +276,7 @@ static void zero_predictor_errors_are_the_known_ones(void **state) {
     float q[2][POLICY_MAX_PARAMS];
     policy_sample(p, 9, 0, 2 * i, e, e, draws);
     for (int v = 0; v < 2; v++) {
-      draws[v].op[4].active = false; /* the blur's cost, of which this knows nothing */
+      draws[v].active[4] = false; /* the blur's cost, of which this knows nothing */
       assert_int_equal(render_view(render, p, v, &draws[v], &source, out, q[v]), OK);
     }
     if (q[0][9] != 0) {

@@ -4,6 +4,7 @@
 #include "transform/policy.h"
 
 enum { CROP, JITTER, GRAY, FLIP, BLUR }; /* operations of the stl10 preset */
+enum { SIGMA = 8 };                      /* its values: eight of the jitter, the blur's */
 
 static const struct extent square = {96, 96};
 
@@ -49,11 +50,12 @@ static void pairs_share_pair_operations_and_nothing_else(void **state) {
     policy_sample(p, 7, 0, 2 * i + 1, square, square, b);
     for (int v = 0; v < 2; v++) {
       assert_memory_equal(&a[v].crop, &b[v].crop, sizeof a->crop);
-      assert_memory_equal(&a[v].op[JITTER], &b[v].op[JITTER], sizeof *a->op);
-      assert_int_equal(a[v].op[GRAY].active, b[v].op[GRAY].active);
+      assert_int_equal(a[v].active[JITTER], b[v].active[JITTER]);
+      assert_memory_equal(a[v].value, b[v].value, SIGMA * sizeof *a->value);
+      assert_int_equal(a[v].active[GRAY], b[v].active[GRAY]);
     }
-    flips += a[0].op[FLIP].active == b[0].op[FLIP].active;
-    blurs += a[0].op[BLUR].value[0] == b[0].op[BLUR].value[0];
+    flips += a[0].active[FLIP] == b[0].active[FLIP];
+    blurs += a[0].value[SIGMA] == b[0].value[SIGMA];
     same_crops += memcmp(&a[0].crop, &last, sizeof last) == 0;
     last = a[0].crop;
   }
@@ -72,7 +74,7 @@ static void probabilities_are_met(void **state) {
   for (uint32_t i = 0; i < N; i++) {
     struct view_draw d[2];
     policy_sample(p, 11, 0, 2 * i, square, square, d);
-    for (int o = 0; o < 5; o++) count[o] += d[0].op[o].active;
+    for (int o = 0; o < 5; o++) count[o] += d[0].active[o];
   }
   for (int o = 0; o < 5; o++) {
     double sd = sqrt(want[o] * (1 - want[o]) / N);
@@ -127,7 +129,7 @@ static void jitter_has_the_known_ranges_and_every_order(void **state) {
   for (uint32_t i = 0; i < N; i++) {
     struct view_draw d[2];
     policy_sample(p, 5, 0, 2 * i, square, square, d);
-    const float *v = d[1].op[JITTER].value;
+    const float *v = d[1].value;
     int seen = 0;
     for (int k = 0; k < 4; k++) {
       order[k][(int)v[k]]++;
@@ -245,7 +247,7 @@ static void probability_moves_nothing_else(void **state) {
     struct view_draw x, y;
     policy_sample(a, 7, 0, i, square, square, &x);
     policy_sample(b, 7, 0, i, square, square, &y);
-    assert_true(x.op[1].value[0] == y.op[1].value[0]);
+    assert_true(x.value[0] == y.value[0]);
     assert_memory_equal(&x.crop, &y.crop, sizeof x.crop);
   }
   policy_close(&a);
