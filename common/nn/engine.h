@@ -28,8 +28,9 @@ struct tensor {
   enum tensor_role role;
   char *name; /* NULL for unnamed results */
   bool output;
-  bool wants_grad; /* a parameter lies before it and the loss behind it */
-  bool laid_out;   /* layout is final */
+  bool wants_grad;                /* a parameter lies before it and the loss behind it */
+  bool laid_out;                  /* layout is final */
+  const struct tensor *shadow_of; /* graph_shadow: whose starting value and layout it has; NULL: none */
   struct shape shape;
   struct layout layout;
   struct init init;
@@ -88,7 +89,7 @@ struct kernel {
   enum status (*backward)(struct node *node, const struct run *run);
   void (*release)(struct node *node); /* frees node->state, also half-made; optional */
 
-  /* Optimisers only: one pass over `bytes` of parameters, gradients and state, which have the same order. */
+  /* Optimisers and averages only: one pass over `bytes` of parameters, gradients and state, which have the same order. */
   enum status (*update)(void *device, void *theta, const void *grad, void *state, size_t bytes,
                         const double *arg);
 };

@@ -216,6 +216,18 @@ struct value graph_buffer(struct graph *g, const char *name, struct shape shape,
   return add_named(g, TENSOR_BUFFER, name, shape, init);
 }
 
+struct value graph_shadow(struct graph *g, const char *name, struct value of) {
+  const struct tensor *t = graph_lookup(g, of);
+  if (!t || (t->role != TENSOR_PARAM && t->role != TENSOR_BUFFER)) {
+    graph_fail(g, E_ARG, "%s cannot stand for what is neither a parameter nor a buffer", name);
+    return (struct value){0};
+  }
+  struct value v = graph_buffer(g, name, t->shape, t->init);
+  struct tensor *shadow = graph_lookup(g, v);
+  if (shadow) shadow->shadow_of = t;
+  return v;
+}
+
 void graph_output(struct graph *g, const char *name, struct value v) {
   struct tensor *t = graph_lookup(g, v);
   if (!t) return;

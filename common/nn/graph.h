@@ -66,6 +66,10 @@ struct value graph_param(struct graph *g, const char *name, struct shape shape, 
 /* State that is saved but not trained: BatchNorm's running statistics. */
 struct value graph_buffer(struct graph *g, const char *name, struct shape shape, struct init init);
 
+/* A buffer that stands for the parameter or buffer `of` in a copy of a network: of its shape, its starting
+ * value, its memory layout. nn/ema moves it. E_ARG: `of` is neither a parameter nor a buffer. */
+struct value graph_shadow(struct graph *g, const char *name, struct value of);
+
 /* Names the value for graph_find and keeps its memory readable after a step. */
 void graph_output(struct graph *g, const char *name, struct value v);
 

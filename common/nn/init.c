@@ -48,7 +48,8 @@ static void fill_uniform(uint64_t seed, uint64_t hash, double bound, float *out,
 
 static void fill(const struct tensor *t, uint64_t seed, float *out) {
   int64_t count = shape_count(t->shape);
-  uint64_t hash = XXH3_64bits(t->name, strlen(t->name));
+  const char *name = t->shadow_of ? t->shadow_of->name : t->name;
+  uint64_t hash = XXH3_64bits(name, strlen(name));
   switch (t->init.kind) {
   case INIT_ZERO: memset(out, 0, (size_t)count * sizeof *out); break;
   case INIT_ONE:

@@ -63,12 +63,27 @@ bool tensor_lay_out(struct tensor *t, struct layout layout) {
   return t->layout.block == layout.block && t->layout.opaque == layout.opaque;
 }
 
+/* Shadows lie in memory as what they stand for, whose kernel came before theirs. */
+static void lay_out_shadows(const struct node *n) {
+  for (int k = 0; k < n->n_in; k++) {
+    struct tensor *t = n->in[k];
+    if (t->shadow_of && t->shadow_of->laid_out) tensor_lay_out(t, t->shadow_of->layout);
+  }
+}
+
+static enum status check_shadow(const struct tensor *t) {
+  const struct tensor *of = t->shadow_of;
+  if (!of || (t->layout.block == of->layout.block && t->layout.opaque == of->layout.opaque)) return OK;
+  return fail(E_DEVICE, "%s was used before %s and lies otherwise in memory", t->name, of->name);
+}
+
 static enum status prepare_nodes(struct graph *g) {
   for (int32_t i = 0; i < g->n_nodes; i++) {
     struct node *n = g->nodes[i];
     const struct kernel *kernel = kernel_find(n->op->name, g->backend->name);
     if (!kernel) return fail(E_DEVICE, "no %s kernel for %s", g->backend->name, n->op->name);
     n->kernel = kernel;
+    lay_out_shadows(n);
     enum status st = kernel->prepare ? kernel->prepare(n, &g->run) : OK;
     if (st != OK) return fail_within(st, "%s", n->op->name);
     n->out->laid_out = true;
@@ -78,7 +93,9 @@ static enum status prepare_nodes(struct graph *g) {
     t->laid_out = true; /* whatever nobody cared for stays row-major */
     t->bytes = g->backend->bytes(&t->shape, t->layout);
   }
-  return OK;
+  enum status st = OK;
+  for (int32_t i = 0; i < g->n_tensors && st == OK; i++) st = check_shadow(g->tensors[i]);
+  return st;
 }
 
 /* --- Persistent memory ---------------------------------------------------------------------------------- */

@@ -86,7 +86,7 @@ out:
 
 enum status step_update(struct step *s, struct sgd *sgd, double lr) {
   enum status st = graph_backward(s->graph);
-  if (st == OK) st = sgd_step(sgd, lr);
+  if (st == OK) st = sgd_step(sgd, &lr);
   if (st == OK) model_count_step(s->model);
   return st;
 }

@@ -27,6 +27,11 @@ static struct value build_weighted_sum(struct graph *g, const int64_t *a) {
   return weighted_sum(g, xs, (double[]){1, 0.2, -3}, 3);
 }
 
+static struct value build_matrix_sum(struct graph *g, const int64_t *a) {
+  struct value x = op_input(g, "x", shape_2(a[0], a[1])), z = op_input(g, "z", shape_2(a[0], a[1]));
+  return weighted_sum(g, (struct value[]){x, z, x}, (double[]){-1, 0.5, 3}, 3);
+}
+
 static const struct op_case cases[] = {
     {"relu", build_relu, {2, 3, 3, 5}},
     {"relu behind a convolution", build_relu, {2, 5, 3, 5, 1}},
@@ -34,6 +39,7 @@ static const struct op_case cases[] = {
     {"add of two layouts", build_add, {3, 17, 2, 3, 1}},
     {"a value added to itself", build_double, {2, 8, 2, 2, 1}},
     {"weighted sum", build_weighted_sum, {0}},
+    {"weighted sum of matrices", build_matrix_sum, {3, 5}},
 };
 
 OP_TEST_MAIN()

@@ -4,13 +4,48 @@
 
 #include "nn/engine.h"
 
+/* Parameters that lie next to each other and are treated alike. */
+struct run_of_params {
+  size_t at, bytes;
+  int rate;
+  bool decays;
+};
+
 struct sgd {
   const struct graph *g;
   struct param_block params;
   const struct kernel *kernel;
   char *v; /* device memory, ordered as params.theta */
   struct sgd_config config;
+  struct run_of_params *runs;
+  size_t n_runs;
 };
+
+static size_t offset_of(const struct sgd *o, const struct tensor *t) {
+  return (size_t)((char *)t->data - o->params.theta);
+}
+
+/* The parameters with gradients come in the order of their addresses. */
+static enum status find_runs(struct sgd *o) {
+  const struct graph_tensor *tensors;
+  size_t n = graph_tensors(o->g, &tensors);
+  o->runs = calloc(n ? n : 1, sizeof *o->runs);
+  if (!o->runs) return fail(E_MEMORY, "out of memory for the optimiser");
+  for (size_t i = 0; i < n; i++) {
+    if (!sgd_holds(o, tensors[i].value)) continue;
+    struct run_of_params next = {offset_of(o, graph_tensor_of(o->g, tensors[i].value)), 0,
+                                 o->config.rate_of ? o->config.rate_of(tensors[i].name) : 0,
+                                 !o->config.decay_matrices_only || tensors[i].shape.n_dims > 1};
+    struct run_of_params *last = o->n_runs ? &o->runs[o->n_runs - 1] : NULL;
+    if (!last || last->rate != next.rate || last->decays != next.decays) {
+      if (last) last->bytes = next.at - last->at;
+      o->runs[o->n_runs++] = next;
+    }
+  }
+  struct run_of_params *last = &o->runs[o->n_runs - 1];
+  last->bytes = o->params.bytes - last->at;
+  return OK;
+}
 
 enum status sgd_open(struct sgd **out, struct graph *g, struct sgd_config config) {
   *out = NULL;
@@ -21,8 +56,10 @@ enum status sgd_open(struct sgd **out, struct graph *g, struct sgd_config config
   struct sgd *o = calloc(1, sizeof *o);
   if (!o) return fail(E_MEMORY, "out of memory for the optimiser");
   *o = (struct sgd){.g = g, .params = params, .kernel = kernel, .config = config};
-  enum status st = params.backend->alloc(params.device, params.bytes, (void **)&o->v);
+  enum status st = find_runs(o);
+  if (st == OK) st = params.backend->alloc(params.device, params.bytes, (void **)&o->v);
   if (st != OK) {
+    free(o->runs);
     free(o);
     return st;
   }
@@ -33,14 +70,21 @@ enum status sgd_open(struct sgd **out, struct graph *g, struct sgd_config config
 void sgd_close(struct sgd **o) {
   if (!*o) return;
   (*o)->params.backend->release((*o)->params.device, (*o)->v);
+  free((*o)->runs);
   free(*o);
   *o = NULL;
 }
 
-enum status sgd_step(struct sgd *o, double lr) {
-  const double arg[] = {lr, o->config.momentum, o->config.weight_decay};
+enum status sgd_step(struct sgd *o, const double *rates) {
+  enum status st = OK;
   o->params.backend->enter(o->params.device);
-  return o->kernel->update(o->params.device, o->params.theta, o->params.grad, o->v, o->params.bytes, arg);
+  for (size_t i = 0; i < o->n_runs && st == OK; i++) {
+    const struct run_of_params *r = &o->runs[i];
+    const double arg[] = {rates[r->rate], o->config.momentum, r->decays ? o->config.weight_decay : 0};
+    st = o->kernel->update(o->params.device, o->params.theta + r->at, o->params.grad + r->at, o->v + r->at,
+                           r->bytes, arg);
+  }
+  return st;
 }
 
 bool sgd_holds(const struct sgd *o, struct value param) {

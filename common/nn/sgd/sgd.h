@@ -2,8 +2,9 @@
  *
  *   v <- momentum v + (g + weight_decay theta);  theta <- theta - lr v     (v starts at 0; PyTorch's form)
  *
- * One pass over parameters, gradients and v. The momentum buffers v are the optimiser's whole state; a
- * checkpoint holds them under the parameters' names. */
+ * One pass over parameters, gradients and v. Parameters may follow learning rates of their own and be exempt
+ * from decay; neighbours in memory that are treated alike are updated together. The momentum buffers v are
+ * the optimiser's whole state; a checkpoint holds them under the parameters' names. */
 #ifndef NN_SGD_H
 #define NN_SGD_H
 
@@ -13,14 +14,16 @@ struct sgd;
 
 struct sgd_config {
   double momentum, weight_decay;
+  bool decay_matrices_only;         /* no decay of parameters with one dimension: BatchNorm's, biases */
+  int (*rate_of)(const char *name); /* which of sgd_step's rates a parameter follows; NULL: all the first */
 };
 
 /* After graph_plan; the graph must outlive it. Errors: E_MEMORY, E_DEVICE (no kernel for the backend). */
 enum status sgd_open(struct sgd **out, struct graph *g, struct sgd_config config);
 void sgd_close(struct sgd **o);
 
-/* One update with the gradients of the last graph_backward. */
-enum status sgd_step(struct sgd *o, double lr);
+/* One update with the gradients of the last graph_backward, at the given learning rates. */
+enum status sgd_step(struct sgd *o, const double *rates);
 
 /* Whether the loss reaches the parameter, so that it has a momentum buffer. */
 bool sgd_holds(const struct sgd *o, struct value param);

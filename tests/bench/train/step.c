@@ -112,7 +112,7 @@ static enum status time_steps(const struct options *o, struct step *s, struct sg
     int64_t before_sgd = 0;
     TRY(graph_backward(s->graph));
     before_sgd = clock_ns();
-    TRY(sgd_step(sgd, o->optimiser.lr));
+    TRY(sgd_step(sgd, &o->optimiser.lr));
     if (i < 0) continue;
     add_time(p->sums, "sgd", clock_ns() - before_sgd);
     seconds[i] = (double)(clock_ns() - start) * 1e-9;

@@ -68,7 +68,7 @@ static float *train(int threads, size_t *count) {
   for (int step = 0; step < 3; step++) {
     CHECK(graph_forward(g));
     CHECK(graph_backward(g));
-    CHECK(sgd_step(o, 0.05));
+    CHECK(sgd_step(o, &(double){0.05}));
   }
   const struct graph_tensor *tensors;
   size_t n = graph_tensors(g, &tensors), at = 0;

@@ -87,7 +87,7 @@ static void building_errors_stick(void **state) {
     case 13: info_nce(g, x, x, 0); break;
     case 14: graph_buffer(g, "w", shape_2(3, 2), zero); break;
     case 15: graph_param(g, "v", shape_2(0, 2), zero); break;
-    case 16: weighted_sum(g, &y, (double[]){1}, 1); break;
+    case 16: weighted_sum(g, (struct value[]){x, y}, (double[]){1, 1}, 2); break;
     case 17: info_nce(g, x, y, 1); break;
     default: relu(g, none);
     }

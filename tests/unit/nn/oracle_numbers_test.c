@@ -140,7 +140,7 @@ static void sgd_has_known_values(void **state) {
     for (int step = 0; step < 2; step++) {
       CHECK(graph_forward(g));
       CHECK(graph_backward(g));
-      CHECK(sgd_step(o, 0.1));
+      CHECK(sgd_step(o, &(double){0.1}));
       CHECK(graph_read_f64(g, theta, &now, 1));
       assert_close(now, want[step], 1e-7);
     }
@@ -178,7 +178,7 @@ static void sgd_reaches_every_parameter(void **state) {
     for (int step = 0; step < 2; step++) {
       CHECK(graph_forward(g));
       CHECK(graph_backward(g));
-      CHECK(sgd_step(o, lr));
+      CHECK(sgd_step(o, &lr));
     }
     CHECK(graph_read_f32(g, theta, got, COUNT));
     for (int k = 0; k < COUNT; k++) {

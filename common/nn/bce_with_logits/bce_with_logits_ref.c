@@ -1,0 +1,5 @@
+#define REAL double
+#include "nn/bce_with_logits/bce_with_logits_loops.h"
+
+const struct kernel kernel_bce_with_logits_ref = {
+    .op = "bce_with_logits", .backend = "ref", .prepare = prepare, .forward = forward, .backward = backward};
