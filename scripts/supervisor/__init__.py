@@ -4,6 +4,7 @@
     pipeline   a document as checked stages      state      the run folder: lock, state, leftovers
     programs   the executables and their flags   plan       which stages run, and why
     process    children and how they end         stage      one stage: a consumer and its workers
+    crew       the workers of a stage            control    commands for a supervisor at work
     live       progress for people               report     report.html
     cli        the commands
 """

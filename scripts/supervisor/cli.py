@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 
+from . import control, crew
 from . import pipeline as pipelines
 from .errors import Failure, Interrupted, suggest
 from .execute import Executor, Selection
@@ -148,6 +149,15 @@ def stop_command(a):
     return 0
 
 
+def scale_command(a):
+    """Changes how many workers of a stage run on this machine."""
+    counts = {kind: n for kind, n in (('augment', a.count), ('augment', a.augment), ('decode', a.decode)) if n is not None}
+    if not counts or a.count is not None and a.augment is not None:
+        raise Failure('tandem scale: say how many: N or --augment N for augment workers, --decode N for decode workers', 2)
+    print(control.ask(_find_run(a), {'scale': counts, 'stage': a.stage}))
+    return 0
+
+
 def report_command(a):
     """Writes report.html anew."""
     _write_report(_find_run(a), Programs())
@@ -177,6 +187,16 @@ _ONLY = (['--only'], {'metavar': 'STAGE', 'help': 'look at this stage alone'})
 _FROM = (['--from'], {'metavar': 'STAGE', 'help': 'look at this stage and those that depend on it'})
 _FORCE = (['--force'], {'action': 'store_true', 'help': 'run the stages even if nothing changed'})
 _STAGE = (['stage'], {'metavar': 'STAGE'})
+def _count(text):
+    """A number of workers."""
+    if not text.isdecimal() or int(text) > crew.MOST:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of workers from 0 to {crew.MOST}")
+    return int(text)
+
+
+_COUNT = (['count'], {'metavar': 'N', 'nargs': '?', 'type': _count, 'help': 'augment workers'})
+_AUGMENT = (['--augment'], {'metavar': 'N', 'type': _count, 'help': 'the same'})
+_DECODE = (['--decode'], {'metavar': 'N', 'type': _count, 'help': 'decode workers'})
 _FOLLOW = (['--follow'], {'action': 'store_true', 'help': 'go on printing what is added, until Ctrl-C'})
 
 COMMANDS = {
@@ -185,6 +205,7 @@ COMMANDS = {
     'status': (status_command, [_LATEST]),
     'logs': (logs_command, [_STAGE, _FOLLOW, _LATEST]),
     'stop': (stop_command, [_LATEST]),
+    'scale': (scale_command, [_STAGE, _COUNT, _AUGMENT, _DECODE, _LATEST]),
     'validate': (validate_command, [_FILE, _SET]),
     'report': (report_command, [_LATEST]),
 }

@@ -5,6 +5,8 @@ import time
 
 from . import plan
 from .content import Contents
+from .control import Control
+from .crew import KINDS, MOST
 from .errors import Failure, Interrupted
 from .pipeline import resolve
 from .stage import StageRun
@@ -31,6 +33,8 @@ class Executor:
     def __init__(self, pipeline, run, programs, selection, view, stop):
         self.pipeline, self.run, self.programs, self.selection = pipeline, run, programs, selection
         self.view, self.stop = view, stop
+        self._current = None  # the StageRun at work
+        self._control = None
         kinds = programs.kinds()
         self.contents = Contents(run.hashes(), programs.get('ingest').path if 'ingest' in kinds else None)
 
@@ -66,15 +70,18 @@ class Executor:
 
     def execute(self):
         """Runs what has to run. Raises Failure or Interrupted; the records then say where it stopped."""
+        self._control = Control(self.run, self._answer)
         try:
             for stage in self._selected():
                 self.stop.check()
+                self._control.poll()
                 decision, parts = self.decide(stage)
                 if decision.run:
                     self._run_stage(stage, decision, parts)
                 else:
                     self.view.skipped(stage.name, decision.why, self.records[stage.name])
         finally:
+            self._control.close()
             self.run.save_hashes(self.contents.cache)
 
     def _selected(self):
@@ -84,8 +91,9 @@ class Executor:
         record = self._begin(stage, decision, parts)
         began = time.monotonic()
         state = 'failed'
+        self._current = StageRun(self.pipeline, stage, self.run, self.programs, self.view, self.stop, self._control)
         try:
-            done = StageRun(self.pipeline, stage, self.run, self.programs, self.view, self.stop).execute(decision.resume)
+            done = self._current.execute(decision.resume, self._counts(stage))
             record['outputs'] = plan.outputs(self.pipeline, stage, self.run.path, self.contents)
             record.update(done)
             state = 'done'
@@ -96,6 +104,9 @@ class Executor:
             record['error'] = str(failure)
             raise
         finally:
+            self._current = None
+            if state == 'done':
+                self.run.state.setdefault('scaled', {}).pop(stage.name, None)
             record['state'] = state
             record['seconds'] = round(record.get('seconds', 0) + time.monotonic() - began, 3)
             self.run.save()
@@ -123,3 +134,40 @@ class Executor:
         self.run.save()
         self.view.started(stage.name, decision)
         return record
+
+    # --- Worker counts ---
+
+    def _counts(self, stage):
+        """How many workers of each kind: the file's, or what `scale` has asked for since it was so."""
+        if not stage.feed:
+            return {}
+        scaled = self.run.state.get('scaled', {}).get(stage.name, {})
+        counts = {kind: stage.feed.get(kind, 1) for kind in KINDS}
+        return counts | scaled['counts'] if scaled.get('file') == counts else counts
+
+    def _answer(self, request):
+        """Answers `tandem scale`. Raises Failure."""
+        counts = request.get('scale')
+        if not isinstance(counts, dict) or not counts or not all(
+                kind in KINDS and type(n) is int and 0 <= n <= MOST for kind, n in counts.items()):
+            raise Failure('this supervisor does not know that request; is it of another version?')
+        return '\n'.join(self._scale(self.pipeline.stages[name], counts) for name in self.pipeline.select(str(request.get('stage'))))
+
+    def _scale(self, stage, counts):
+        if not stage.feed:
+            raise Failure(f"stage '{stage.name}' has no workers: {stage.kind} takes no feed")
+        at_work = self._current and self._current.stage is stage
+        record = self.records.get(stage.name)
+        if not at_work and record and record['state'] == 'done':
+            return f'{stage.name} has finished; nothing to do'
+        before = self._counts(stage)
+        self.run.state.setdefault('scaled', {})[stage.name] = {
+            'file': {kind: stage.feed.get(kind, 1) for kind in KINDS}, 'counts': before | counts}
+        self.run.save()
+        words = ', '.join(f'{n} {kind} (was {before[kind]})' for kind, n in counts.items())
+        if not at_work:
+            return f'{stage.name}: {words} when it starts'
+        for kind, count in counts.items():
+            self._current.crew.scale(kind, count)
+        self.view.event(f'{stage.name}: scaled to {words}')
+        return f'{stage.name}: {words}'

@@ -6,53 +6,54 @@ not help. Whatever happens, nothing it started is left running.
 """
 import os
 import shutil
-import tempfile
 
+from .control import private_folder
+from .crew import KINDS, Crew
 from .errors import Failure
 from .pipeline import resolve
 from .plan import arguments
-from .process import Child, Worker, ending, stop_all
+from .process import Child, ending, stop_all
 from .state import read_json
 
 _RESTARTS = 3
 _TICK_S = 0.1
 _CHECKPOINT_PATIENCE_S = 120.0  # a consumer that was asked to stop writes a checkpoint first
-_WORKER_PATIENCE_S = 10.0
-_ADDRESS_LIMIT = 107  # bytes of a Unix socket's path
 
 
 class StageRun:
-    """One attempt at a stage. `view` is told what happens; `stop` says when to give up."""
+    """One attempt at a stage. `view` is told what happens; `stop` says when to give up; `control` hears commands meanwhile.
+    `crew`: the workers; None where the stage has no feed."""
 
-    def __init__(self, pipeline, stage, run, programs, view, stop):
+    def __init__(self, pipeline, stage, run, programs, view, stop, control):
         self.pipeline, self.stage, self.run, self.view, self.stop = pipeline, stage, run, view, stop
+        self.control = control
         self.programs = programs
         self.folder = run.stage_folder(stage.name)
         self.progress_file = os.path.join(self.folder, 'progress.json')
         self.restarts = 0
         self._phases = {}  # a stage may report several kinds of work, one after another
         self._sockets = None
+        self.crew = Crew(stage.name, self._worker_command, self._log, run) if stage.feed else None
 
-    def execute(self, resume):
-        """Returns what is worth keeping of the last progress. Raises Failure or Interrupted."""
+    def execute(self, resume, counts):
+        """Returns what is worth keeping of the last progress. `counts`: kind to how many workers. Raises Failure or Interrupted."""
         os.makedirs(os.path.join(self.folder, 'logs'), exist_ok=True)
         if os.path.exists(self.progress_file):
             os.remove(self.progress_file)
-        consumer, workers = None, []
+        consumer = None
         try:
             consumer = Child(self.stage.name, self._command(), self._log(self.stage.kind), self.run)
-            workers = self._workers()
             consumer.start(['--resume'] if resume and self.stage.program.takes('resume') else [])
-            for worker in workers:
-                worker.start()
-            self._watch(consumer, workers)
+            for kind in KINDS if self.crew else ():
+                self.crew.scale(kind, counts[kind])
+            self._watch(consumer)
         finally:
-            self._end(consumer, workers)
+            self._end(consumer)
         self._look()
         fed = [p for p in self._phases.values() if p.get('workers')]
         last = fed or list(self._phases.values())
         return {'progress': last[-1] if last else {}, 'restarts': self.restarts,
-                'worker_restarts': sum(w.restarts for w in workers)}
+                'worker_restarts': self.crew.restarts if self.crew else 0}
 
     def _look(self):
         progress = read_json(self.progress_file)
@@ -85,32 +86,20 @@ class StageRun:
         if 'listen' in self.stage.feed:
             return self.stage.feed['listen']
         if not self._sockets:
-            base = os.environ.get('XDG_RUNTIME_DIR', '')
-            if not os.access(base, os.W_OK) or len(base) > _ADDRESS_LIMIT - 40:
-                base = '/tmp'
-            self._sockets = self.run.state['sockets'] = tempfile.mkdtemp(prefix='tandem-', dir=base)
+            self._sockets = self.run.state['sockets'] = private_folder()
             self.run.save()
         return f'ipc://{self._sockets}/feed'
 
-    def _workers(self):
-        if not self.stage.feed:
-            return []
+    def _worker_command(self, kind):
         address = self._listen().replace('tcp://*:', 'tcp://127.0.0.1:').replace('tcp://0.0.0.0:', 'tcp://127.0.0.1:')
-        workers = []
-        for kind in ('decode', 'augment'):
-            program = self.programs.get(kind)
-            values = {'connect': address}
-            if program.takes('dataset'):
-                values['dataset'] = self._dataset()
-            for i in range(self.stage.feed.get(kind, 1)):
-                name = f'{kind}-{i + 1}'
-                workers.append(Worker(f'{self.stage.name}/{name}', [program.path, *program.arguments(values)], self._log(name),
-                                      self.run))
-        return workers
+        program, values = self.programs.get(kind), {'connect': address}
+        if program.takes('dataset'):
+            values['dataset'] = self._dataset()
+        return [program.path, *program.arguments(values)]
 
     # --- Watching ---
 
-    def _watch(self, consumer, workers):
+    def _watch(self, consumer):
         while True:
             self.stop.check()
             status = consumer.ended()
@@ -118,8 +107,9 @@ class StageRun:
                 return
             if status is not None:
                 self._revive(consumer, status)
-            for worker in workers:
-                worker.tend(self.view.event)
+            if self.crew:
+                self.crew.tend(self.view.event)
+            self.control.poll()
             self.view.progress(self.stage.name, self._look())
             self.stop.sleep(_TICK_S)
 
@@ -139,12 +129,13 @@ class StageRun:
 
     # --- Ending ---
 
-    def _end(self, consumer, workers):
+    def _end(self, consumer):
         """Consumer first, so that it writes its checkpoint while its workers still serve it."""
         if consumer and consumer.running:
             self.view.event(f'stopping {self.stage.name} (Ctrl-C again: at once, without a checkpoint)')
             stop_all([consumer], _CHECKPOINT_PATIENCE_S, self.stop)
-        stop_all(workers, _WORKER_PATIENCE_S, self.stop)
+        if self.crew:
+            self.crew.stop(self.stop)
         if self._sockets:
             shutil.rmtree(self._sockets, ignore_errors=True)
             self.run.state.pop('sockets', None)

@@ -155,8 +155,7 @@ class RunFolder:
         for record in self.state['stages'].values():
             if record['state'] == 'running':
                 record['state'] = 'interrupted'
-        sockets = self.state.pop('sockets', None)
-        if sockets:
+        for sockets in filter(None, (self.state.pop(key, None) for key in ('sockets', 'control'))):
             shutil.rmtree(sockets, ignore_errors=True)
         return [c['name'] for c in left]
 

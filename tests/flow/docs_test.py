@@ -54,6 +54,22 @@ class Blocks(unittest.TestCase):
         return f'{commands.strip()} {SMALL_TRAINING} --set data.train=64 --set data.test=40\ntest -s runs/demo/report.html\n' \
             + f'{commands.strip()} {SMALL_TRAINING} --set data.train=64 --set data.test=40 | grep "linear-stl: skipped: unchanged"\n'
 
+    def prepare_scale(self, commands):
+        """A run that trains until it is stopped."""
+        with open(os.path.join(self.folder, 'long.yaml'), 'w', encoding='utf-8') as stream:
+            stream.write('''name: long
+stages:
+  data: {run: ingest, with: {format: shapes, size: 32, train: 64, test: 8}}
+  pretrain:
+    run: train
+    needs: [data]
+    feed: {dataset: "${data}/dataset.lmdb"}
+    with: {arch: resnet10, width: 4, projector: 8-8, trans-backbone: 8-8, trans-projector: 8-8, batch: 16, epochs: 100000}
+''')
+        return 'scripts/tandem run long.yaml > log 2>&1 & run=$!\n' \
+            'until grep -q train runs/long/pretrain/progress.json; do kill -0 $run; sleep 0.1; done 2>> log\n' \
+            + commands + 'scripts/tandem stop\n! wait $run\n'
+
     def prepare_bench(self, commands):
         """A few steps of everything."""
         return 'scripts/bench --quick --build build --python no-python --images none --small none\n'
