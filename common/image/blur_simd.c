@@ -15,23 +15,23 @@ static int32_t mirror(int32_t i, int32_t n) {
   return i < n ? i : period - i;
 }
 
-/* out = w[0] in + sum_i w[i] (in[-i] + in[+i]): the same whether the image is mirrored or not. 32 sums at a
- * time, so that they stay in registers over all taps. */
+/* out = w[0] in + sum_i w[i] (in[-i] + in[+i]): the same whether the image is mirrored or not. Four vectors at
+ * a time, so that their sums stay in registers over all taps. */
 static void convolve(float *restrict out, const float *const *before, const float *const *after,
                      const float *w, int32_t radius, size_t n) {
   size_t x = 0;
-  for (; x + 32 <= n; x += 32) {
-    const floats8 *a = (const floats8 *)(before[0] + x), *b;
-    floats8 s0 = w[0] * a[0], s1 = w[0] * a[1], s2 = w[0] * a[2], s3 = w[0] * a[3];
+  for (; x + 4 * LANES <= n; x += 4 * LANES) {
+    const floats *a = (const floats *)(before[0] + x), *b;
+    floats s0 = w[0] * a[0], s1 = w[0] * a[1], s2 = w[0] * a[2], s3 = w[0] * a[3];
     for (int32_t i = 1; i <= radius; i++) {
-      a = (const floats8 *)(before[i] + x);
-      b = (const floats8 *)(after[i] + x);
+      a = (const floats *)(before[i] + x);
+      b = (const floats *)(after[i] + x);
       s0 += w[i] * (a[0] + b[0]);
       s1 += w[i] * (a[1] + b[1]);
       s2 += w[i] * (a[2] + b[2]);
       s3 += w[i] * (a[3] + b[3]);
     }
-    floats8 *to = (floats8 *)(out + x);
+    floats *to = (floats *)(out + x);
     to[0] = s0;
     to[1] = s1;
     to[2] = s2;

@@ -10,6 +10,11 @@
 #ifndef IMAGE_SIMD_H
 #define IMAGE_SIMD_H
 
+#include <stdint.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
 #include "image/isa.h"
 
 #ifndef ISA /* given by the Makefile */
@@ -51,11 +56,59 @@
   result SIMD_JOIN(name, ISA) params
 #endif
 
-/* Neighbours in memory as one value, for loops that the compiler does not find by itself.
- * Element by element the same arithmetic as scalars; a type narrower than its name on CPUs without such
- * registers. Those of 32 bytes are never passed by value: how depends on the CPU. */
-typedef float floats8 __attribute__((vector_size(32), aligned(4), may_alias));
+/* Vectors. `floats` is as wide as the instruction set has them; arithmetic and comparisons are C's operators,
+ * element by element the same as on scalars. Types wider than `floats` must not be passed by value. */
+#if defined(__AVX2__)
+#define LANES 8
+#elif defined(__SSE4_2__) || defined(__ARM_NEON)
+#define LANES 4
+#else
+#define LANES 1
+#endif
+
+typedef float floats __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t ints __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef float floats4 __attribute__((vector_size(16), aligned(4), may_alias));
 typedef double doubles4 __attribute__((vector_size(32), aligned(8), may_alias));
+
+static inline floats floats_at(const float *p) { return *(const floats *)p; }
+static inline void floats_to(float *p, floats x) { *(floats *)p = x; }
+static inline floats floats_all(float x) { return x - (floats){0}; }
+
+/* mask ? a : b; a mask is what a comparison gives. */
+static inline floats floats_choose(ints mask, floats a, floats b) {
+#if defined(__AVX2__)
+  return (floats)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)mask);
+#elif defined(__SSE4_2__)
+  return (floats)_mm_blendv_ps((__m128)b, (__m128)a, (__m128)mask);
+#else
+  return (floats)((mask & (ints)a) | (~mask & (ints)b));
+#endif
+}
+
+/* a > b ? a : b, and a < b ? a : b: of equals, and beside a NaN, the second. */
+static inline floats floats_max(floats a, floats b) {
+#if defined(__AVX2__)
+  return (floats)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__SSE4_2__)
+  return (floats)_mm_max_ps((__m128)a, (__m128)b);
+#else
+  return floats_choose(a > b, a, b);
+#endif
+}
+
+static inline floats floats_min(floats a, floats b) {
+#if defined(__AVX2__)
+  return (floats)_mm256_min_ps((__m256)a, (__m256)b);
+#elif defined(__SSE4_2__)
+  return (floats)_mm_min_ps((__m128)a, (__m128)b);
+#else
+  return floats_choose(a < b, a, b);
+#endif
+}
+
+static inline floats floats_clamp01(floats x) {
+  return floats_min(floats_max(x, floats_all(0.0F)), floats_all(1.0F));
+}
 
 #endif

@@ -7,8 +7,8 @@
 #include "base/cli.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "image/isa.h"
 #include "base/progress.h"
+#include "image/isa.h"
 #include "transform/policy.h"
 #include "wire/feed.h"
 
