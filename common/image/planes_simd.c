@@ -1,4 +1,3 @@
-#include <endian.h>
 #include <string.h>
 
 #include "image/planes.h"
@@ -18,30 +17,58 @@ PIXEL_LOOP(void, planes_from_rgb8, (const struct planes *out, const uint8_t *pix
   }
 }
 
-/* Adding 2^23 leaves no fraction bits: the sum is rounded to an integer, half to even, which its low byte
- * holds. */
-static inline uint32_t to_byte(float x) {
-  x = x > 0.0F ? x : 0.0F;
-  x = x < 1.0F ? x : 1.0F;
-  return (uint32_t)(int32_t)((x * 255.0F + 0x1p23F) - 0x1p23F);
+/* round(255 x), half to even, after clamping. Where there is no instruction for it: adding 2^23 leaves no
+ * fraction bits, so the sum is rounded to an integer. */
+static inline ints to_bytes(floats x) {
+  x = floats_clamp01(x) * 255.0F;
+#if defined(__AVX2__)
+  return (ints)_mm256_cvtps_epi32((__m256)x);
+#elif defined(__SSE4_2__)
+  return (ints)_mm_cvtps_epi32((__m128)x);
+#else
+  return __builtin_convertvector((x + 0x1p23F) - 0x1p23F, ints);
+#endif
 }
 
-/* Pixels are made as 32-bit words and stored overlapping, each over its predecessor's spare byte. */
-PIXEL_LOOP(void, planes_to_rgb8, (const struct planes *in, uint8_t *pixels), (in, pixels)) {
-  enum { BLOCK = 256 };
-  size_t n = (size_t)in->width * (size_t)in->height;
-  const float *r = in->plane[0], *g = in->plane[1], *b = in->plane[2];
-  uint32_t word[BLOCK];
-  for (size_t start = 0; start < n; start += BLOCK) {
-    size_t count = n - start < BLOCK ? n - start : BLOCK;
-    for (size_t i = 0; i < count; i++)
-      word[i] = to_byte(r[start + i]) | to_byte(g[start + i]) << 8 | to_byte(b[start + i]) << 16;
-    for (size_t i = 0; i + 1 < count; i++, pixels += 3) {
-      uint32_t w = htole32(word[i]);
-      memcpy(pixels, &w, sizeof w);
-    }
-    for (int shift = 0; shift < 24; shift += 8) *pixels++ = (uint8_t)(word[count - 1] >> shift);
+/* LANES pixels, each in the low three bytes of a word, to 3 LANES bytes. */
+static inline void store_packed(uint8_t *out, ints word) {
+#if defined(__AVX2__)
+  const __m256i drop = _mm256_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1, 0, 1, 2, 4, 5,
+                                        6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+  const __m256i join = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 7, 7);
+  __m256i packed = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8((__m256i)word, drop), join);
+  _mm_storeu_si128((__m128i *)(void *)out, _mm256_castsi256_si128(packed));
+  _mm_storel_epi64((__m128i *)(void *)(out + 16), _mm256_extracti128_si256(packed, 1));
+#elif defined(__SSE4_2__)
+  const __m128i drop = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+  __m128i packed = _mm_shuffle_epi8((__m128i)word, drop);
+  _mm_storel_epi64((__m128i *)(void *)out, packed);
+  int last = _mm_extract_epi32(packed, 2);
+  memcpy(out + 8, &last, sizeof last);
+#else
+  for (int i = 0; i < LANES; i++, out += 3) {
+    out[0] = (uint8_t)word[i];
+    out[1] = (uint8_t)(word[i] >> 8);
+    out[2] = (uint8_t)(word[i] >> 16);
   }
+#endif
+}
+
+static inline ints packed_words(floats r, floats g, floats b) {
+  return to_bytes(r) | to_bytes(g) << 8 | to_bytes(b) << 16;
+}
+
+PIXEL_LOOP(void, planes_to_rgb8, (const struct planes *in, uint8_t *pixels), (in, pixels)) {
+  const float *r = in->plane[0], *g = in->plane[1], *b = in->plane[2];
+  size_t n = (size_t)in->width * (size_t)in->height, i = 0;
+  for (; i + LANES <= n; i += LANES)
+    store_packed(pixels + 3 * i, packed_words(floats_at(r + i), floats_at(g + i), floats_at(b + i)));
+  if (i == n) return;
+  floats last[3] = {{0}, {0}, {0}};
+  uint8_t bytes[3 * LANES];
+  for (int c = 0; c < 3; c++) memcpy(&last[c], in->plane[c] + i, (n - i) * sizeof(float));
+  store_packed(bytes, packed_words(last[0], last[1], last[2]));
+  memcpy(pixels + 3 * i, bytes, 3 * (n - i));
 }
 
 PIXEL_LOOP(void, planes_hflip, (const struct planes *image), (image)) {

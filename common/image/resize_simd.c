@@ -78,6 +78,12 @@ static void squeeze_row(const struct planes *out, int32_t y, const float *row, c
   }
 }
 
+/* Weights of an output without the zeros at their end, which add nothing. */
+static int32_t taps_of(const float *w, int32_t taps) {
+  while (taps > 1 && w[taps - 1] == 0.0F) taps--;
+  return taps;
+}
+
 PIXEL_LOOP(void, resize_bytes,
            (const struct planes *out, const uint8_t *pixels, size_t stride, size_t n,
             const struct resize_axis axes[2], float *row),
@@ -85,7 +91,7 @@ PIXEL_LOOP(void, resize_bytes,
   memset(row + n, 0, 4 * sizeof *row);
   for (int32_t y = 0; y < out->height; y++) {
     const float *w = axes[1].weight + (size_t)y * (size_t)axes[1].taps;
-    blend_bytes(row, pixels + (size_t)axes[1].first[y] * stride, stride, w, axes[1].taps, n);
+    blend_bytes(row, pixels + (size_t)axes[1].first[y] * stride, stride, w, taps_of(w, axes[1].taps), n);
     squeeze_row(out, y, row, &axes[0], 1.0F / 255.0F);
   }
 }
@@ -119,7 +125,7 @@ PIXEL_LOOP(void, resize_floats,
   pack(in, part, packed);
   for (int32_t y = 0; y < out->height; y++) {
     const float *w = axes[1].weight + (size_t)y * (size_t)axes[1].taps;
-    blend_floats(row, packed + (size_t)axes[1].first[y] * n, n, w, axes[1].taps, n);
+    blend_floats(row, packed + (size_t)axes[1].first[y] * n, n, w, taps_of(w, axes[1].taps), n);
     squeeze_row(out, y, row, &axes[0], 1.0F);
   }
   clamp_planes(out);

@@ -66,7 +66,7 @@ static void loops_in_place_give_the_same_bytes(void **state) {
           choose(set);
           make(p, sizes[s], s);
           loops[l](&p->planes, factor);
-          if (set && memcmp(want.v, got.v, sizeof want.v) != 0)
+          if (set && memcmp((const void *)want.v, (const void *)got.v, sizeof want.v) != 0)
             fail_msg("loop %zu, %d x %d, factor %g: %s differs", l, sizes[s].width, sizes[s].height,
                      (double)factor, sets[set]);
         }
