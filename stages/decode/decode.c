@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "image/image.h"
 #include "transform/policy.h"
 
 enum status decode_open(struct decode *d, const struct cli_list *paths) {
@@ -14,12 +13,13 @@ enum status decode_open(struct decode *d, const struct cli_list *paths) {
     if (st != OK) return st;
     d->fingerprints[d->n++] = text_of(dataset_info(d->datasets[i])->fingerprint);
   }
-  return OK;
+  return jpeg_decoder_open(&d->jpeg);
 }
 
 void decode_close(struct decode *d) {
   for (size_t i = 0; i < DATASETS_MAX; i++) dataset_close(&d->datasets[i]);
   policy_cache_close(&d->policy);
+  jpeg_decoder_close(&d->jpeg);
 }
 
 static struct dataset *find_dataset(const struct decode *d, struct text fingerprint) {
@@ -91,26 +91,20 @@ static void copy_region(const uint8_t *pixels, int32_t width, struct rect r, uin
     memcpy(out + (size_t)y * row, pixels + ((size_t)(r.top + y) * (size_t)width + (size_t)r.left) * 3, row);
 }
 
-static enum status decode_sample(struct dataset *dataset, uint64_t id, struct extent expected,
-                                 struct rect region, uint8_t *out, uint64_t *bytes_read) {
+static enum status decode_sample(struct decode *d, struct dataset *dataset, uint64_t id,
+                                 struct extent expected, struct rect region, uint8_t *out,
+                                 uint64_t *bytes_read) {
   struct record record = {0};
   enum status st = dataset_read(dataset, id, &record);
   if (st != OK) return st;
   *bytes_read += record.size;
-  struct image image = {0};
+  const struct jpeg_file jpeg = {record.bytes, record.size, expected};
   if (record.width != expected.width || record.height != expected.height)
     st = fail(E_FORMAT, "has another size than the index says");
   else if (record.encoding == ENCODING_RGB8)
     copy_region(record.bytes, record.width, region, out);
   else
-    st = jpeg_decode(record.bytes, record.size, &image);
-  if (st == OK && image.pixels) {
-    if (image.width != expected.width || image.height != expected.height)
-      st = fail(E_FORMAT, "decodes to another size than its record says");
-    else
-      copy_region(image.pixels, image.width, region, out);
-  }
-  image_free(&image);
+    st = jpeg_decode_region(d->jpeg, &jpeg, region, out);
   return st == OK ? OK : fail_within(st, "dataset '%s', sample %" PRIu64, dataset_info(dataset)->name, id);
 }
 
@@ -118,7 +112,7 @@ enum status decode_shard(void *state, struct work *work) {
   struct decode *d = state;
   const struct ticket *t = &work->ticket;
   struct extent extents[SHARD_IMAGES] = {0};
-  struct rect regions[SHARD_IMAGES];
+  struct rect regions[SHARD_IMAGES] = {0};
   struct dataset *dataset = find_dataset(d, t->dataset);
   if (!dataset) return E_NOT_FOUND;
   const struct policy *policy = NULL;
@@ -134,7 +128,7 @@ enum status decode_shard(void *state, struct work *work) {
   uint8_t *pixels = work_payload(work, FRAME_PIXELS, bytes);
   if (!pixels) return E_MEMORY;
   for (uint32_t i = 0; i < t->ids.count; i++) {
-    st = decode_sample(dataset, t->ids.at[i], extents[i], regions[i], pixels + work->output.offset.at[i],
+    st = decode_sample(d, dataset, t->ids.at[i], extents[i], regions[i], pixels + work->output.offset.at[i],
                        &work->bytes_read);
     if (st != OK) return st;
     work_alive(work);

@@ -6,6 +6,7 @@
 #define DECODE_DECODE_H
 
 #include "base/cli.h"
+#include "image/jpeg.h"
 #include "store/dataset.h"
 #include "wire/policy_cache.h"
 #include "wire/worker.h"
@@ -17,6 +18,7 @@ struct decode {
   struct text fingerprints[DATASETS_MAX];
   size_t n;
   struct policy_cache policy;
+  struct jpeg_decoder *jpeg;
 };
 
 /* Opens every dataset of the list. Errors as dataset_open; E_ARG (too many). */

@@ -1,0 +1,30 @@
+/* Parts of a JPEG, decoded for no more than they cost.
+ *
+ * The pixels of a part are byte for byte those that jpeg_decode (image.h) gives there: rows and columns that
+ * are not wanted are left out of the inverse DCT, upsampling and colour conversion, and rows below the part
+ * are not even read; the two pixels around the part that chroma upsampling looks at are decoded with it.
+ * Truncated or corrupt data is an error where the part depends on it; behind that nobody looks.
+ *
+ * A decoder keeps libjpeg's state and its own buffers from image to image. One per thread. */
+#ifndef IMAGE_JPEG_H
+#define IMAGE_JPEG_H
+
+#include "image/planes.h"
+
+struct jpeg_decoder;
+
+enum status jpeg_decoder_open(struct jpeg_decoder **out); /* E_MEMORY */
+void jpeg_decoder_close(struct jpeg_decoder **decoder);   /* accepts NULL; nulls */
+
+struct jpeg_file {
+  const uint8_t *bytes; /* a JPEG file; borrowed */
+  size_t size;
+  struct extent whole; /* what its header must say, in pixels */
+};
+
+/* Decodes the part `region`, which lies inside the image. out [region.height, region.width, 3] RGB,
+ * overwritten. E_FORMAT (corrupt, or of another size than `whole`), E_MEMORY. */
+enum status jpeg_decode_region(struct jpeg_decoder *decoder, const struct jpeg_file *file, struct rect region,
+                               uint8_t *out);
+
+#endif

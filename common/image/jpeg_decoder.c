@@ -1,0 +1,92 @@
+/* Parts of JPEGs through libjpeg-turbo's jpeg_skip_scanlines and jpeg_crop_scanline.
+ *
+ * Fancy upsampling makes a pixel from the chroma sample that it lies in and the nearest neighbour of that, so
+ * a part is asked for with one chroma sample more on every side: MARGIN. libjpeg treats the border of what it
+ * is asked for as it treats an image's border, which only reaches that far. The wider ratios (4:1:1, 4:1:0)
+ * repeat samples and need no neighbours. tests/unit/image/jpeg_region_test.c compares every kind of file with
+ * full decoding. */
+#include "image/jpeg.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "image/jpeg_trap.h"
+
+enum { MARGIN = 2 /* pixels: one chroma sample of 4:2:x */ };
+
+struct jpeg_decoder {
+  struct jpeg_decompress_struct info;
+  struct jpeg_trap trap;
+  struct scratch row; /* one row as libjpeg hands it out, with what lies around the part */
+};
+
+enum status jpeg_decoder_open(struct jpeg_decoder **out) {
+  struct jpeg_decoder *d = *out = calloc(1, sizeof *d);
+  if (!d) return fail(E_MEMORY, "out of memory for a JPEG decoder");
+  jpeg_trap_set(&d->trap, (j_common_ptr)&d->info);
+  if (setjmp(d->trap.jump)) {
+    jpeg_decoder_close(out);
+    return fail(E_MEMORY, "out of memory for a JPEG decoder");
+  }
+  jpeg_create_decompress(&d->info);
+  jpeg_trap_scans(&d->trap, &d->info);
+  return OK;
+}
+
+void jpeg_decoder_close(struct jpeg_decoder **decoder) {
+  struct jpeg_decoder *d = *decoder;
+  *decoder = NULL;
+  if (!d) return;
+  jpeg_destroy_decompress(&d->info);
+  free(d->row.data);
+  free(d);
+}
+
+static enum status begin(struct jpeg_decoder *d, const struct jpeg_file *file) {
+  struct jpeg_decompress_struct *info = &d->info;
+  enum status st = jpeg_read_start(info, file->bytes, file->size);
+  if (st != OK) return st;
+  if (info->image_width != (JDIMENSION)file->whole.width ||
+      info->image_height != (JDIMENSION)file->whole.height)
+    return fail(E_FORMAT, "a JPEG of %ux%u pixels where %dx%d are expected", info->image_width,
+                info->image_height, file->whole.width, file->whole.height);
+  jpeg_settle(info);
+  jpeg_start_decompress(info);
+  return OK;
+}
+
+static enum status read_rows(struct jpeg_decoder *d, struct rect region, uint8_t *out) {
+  struct jpeg_decompress_struct *info = &d->info;
+  JDIMENSION left = (JDIMENSION)(region.left > MARGIN ? region.left - MARGIN : 0);
+  JDIMENSION right = (JDIMENSION)region.left + (JDIMENSION)region.width + MARGIN;
+  JDIMENSION width = (right < info->output_width ? right : info->output_width) - left;
+  size_t n = (size_t)region.width;
+  jpeg_crop_scanline(info, &left, &width); /* widens both to whole blocks */
+  if (region.top > 0) jpeg_skip_scanlines(info, (JDIMENSION)region.top);
+  enum status st = scratch_reserve(&d->row, (size_t)info->output_width * (size_t)info->output_components);
+  if (st != OK) return st;
+  uint8_t *row = d->row.data;
+  const uint8_t *part = row + ((size_t)region.left - (size_t)left) * (size_t)info->output_components;
+  for (int32_t y = 0; y < region.height; y++, out += 3 * n) {
+    jpeg_read_scanlines(info, &row, 1);
+    if (info->output_components == 4)
+      jpeg_cmyk_to_rgb(part, out, n);
+    else
+      memcpy(out, part, 3 * n);
+  }
+  return OK;
+}
+
+enum status jpeg_decode_region(struct jpeg_decoder *d, const struct jpeg_file *file, struct rect region,
+                               uint8_t *out) {
+  enum status st;
+  if (setjmp(d->trap.jump)) {
+    st = jpeg_trap_failed(&d->trap);
+    goto out;
+  }
+  TRY(begin(d, file));
+  TRY(read_rows(d, region, out));
+out:
+  jpeg_abort_decompress(&d->info); /* whatever state it is in; frees what belonged to this image */
+  return st;
+}

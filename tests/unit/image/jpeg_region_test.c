@@ -1,0 +1,177 @@
+/* Any part of any JPEG, decoded alone, is byte for byte that part of the whole. */
+#include "test.h"
+
+#include <jpeglib.h>
+
+#include "base/rng.h"
+#include "image/image.h"
+#include "image/jpeg.h"
+
+enum { KINDS = 18, FORMS = 7, REGIONS = 24 };
+
+static const struct kind {
+  const char *name;
+  int components;
+  J_COLOR_SPACE space;
+  int h[4], v[4]; /* sampling factors */
+} kinds[KINDS] = {
+    {"4:4:4", 3, JCS_YCbCr, {1, 1, 1}, {1, 1, 1}},
+    {"4:2:2", 3, JCS_YCbCr, {2, 1, 1}, {1, 1, 1}},
+    {"4:2:0", 3, JCS_YCbCr, {2, 1, 1}, {2, 1, 1}},
+    {"4:4:0", 3, JCS_YCbCr, {1, 1, 1}, {2, 1, 1}},
+    {"4:1:1", 3, JCS_YCbCr, {4, 1, 1}, {1, 1, 1}},
+    {"4:1:0", 3, JCS_YCbCr, {4, 1, 1}, {2, 1, 1}},
+    {"4:4:1", 3, JCS_YCbCr, {1, 1, 1}, {4, 1, 1}},
+    {"3:1", 3, JCS_YCbCr, {3, 1, 1}, {1, 1, 1}},
+    {"1:3", 3, JCS_YCbCr, {1, 1, 1}, {3, 1, 1}},
+    {"grey", 1, JCS_GRAYSCALE, {1}, {1}},
+    {"grey 2x2", 1, JCS_GRAYSCALE, {2}, {2}},
+    {"rgb", 3, JCS_RGB, {1, 1, 1}, {1, 1, 1}},
+    {"cmyk", 4, JCS_CMYK, {1, 1, 1, 1}, {1, 1, 1, 1}},
+    {"ycck 4:2:0", 4, JCS_YCCK, {2, 1, 1, 2}, {2, 1, 1, 2}},
+    {"two chroma sizes", 3, JCS_YCbCr, {2, 2, 1}, {2, 1, 1}},
+    {"large chroma", 3, JCS_YCbCr, {1, 1, 2}, {1, 1, 2}},
+    {"mixed", 3, JCS_YCbCr, {2, 1, 2}, {1, 2, 2}},
+    {"4:2:0 rgb", 3, JCS_RGB, {2, 1, 1}, {2, 1, 1}},
+};
+
+static const struct form {
+  bool progressive, arithmetic;
+  int restart_rows, restart_interval;
+} forms[FORMS] = {{0},
+                  {.progressive = true},
+                  {.arithmetic = true},
+                  {.progressive = true, .arithmetic = true},
+                  {.restart_rows = 1},
+                  {.restart_interval = 3},
+                  {.progressive = true, .restart_rows = 1}};
+
+static const int32_t sizes[][2] = {{1, 1},   {2, 2},   {3, 5},   {8, 8},   {15, 17},
+                                   {16, 16}, {31, 33}, {47, 50}, {64, 33}, {130, 41},
+                                   {1, 90},  {90, 1},  {2, 70},  {70, 2},  {35, 120}};
+
+/* Noise over a gradient: neighbours differ everywhere, so no wrong context goes unseen. */
+static uint8_t *make(const struct kind *k, const struct form *f, const int32_t size[2], struct rng *r,
+                     unsigned long *bytes) {
+  struct jpeg_compress_struct c;
+  struct jpeg_error_mgr e;
+  uint8_t *out = NULL, row[130 * 4];
+  *bytes = 0;
+  c.err = jpeg_std_error(&e);
+  jpeg_create_compress(&c);
+  jpeg_mem_dest(&c, &out, bytes);
+  c.image_width = (JDIMENSION)size[0];
+  c.image_height = (JDIMENSION)size[1];
+  c.input_components = k->components;
+  c.in_color_space = k->components == 1 ? JCS_GRAYSCALE : k->components == 3 ? JCS_RGB : JCS_CMYK;
+  jpeg_set_defaults(&c);
+  jpeg_set_colorspace(&c, k->space);
+  jpeg_set_quality(&c, 90, TRUE);
+  for (int i = 0; i < k->components; i++) {
+    c.comp_info[i].h_samp_factor = k->h[i];
+    c.comp_info[i].v_samp_factor = k->v[i];
+  }
+  if (f->progressive) jpeg_simple_progression(&c);
+  c.arith_code = f->arithmetic;
+  c.restart_in_rows = f->restart_rows;
+  c.restart_interval = (unsigned)f->restart_interval;
+  jpeg_start_compress(&c, TRUE);
+  while (c.next_scanline < c.image_height) {
+    for (int i = 0; i < size[0] * k->components; i++)
+      row[i] = (uint8_t)(rng_below(rng_next(r), 96) +
+                         ((unsigned)(i / k->components) * 5 + c.next_scanline * 3) % 160);
+    JSAMPROW at = row;
+    jpeg_write_scanlines(&c, &at, 1);
+  }
+  jpeg_finish_compress(&c);
+  jpeg_destroy_compress(&c);
+  return out;
+}
+
+/* The first ones touch every border, the others lie anywhere. */
+static struct rect draw_region(struct rng *r, int i, int32_t width, int32_t height) {
+  if (i == 0) return (struct rect){0, 0, width, height};
+  if (i == 1) return (struct rect){width - 1, height - 1, 1, 1};
+  if (i == 2) return (struct rect){0, height / 2, width, 1};
+  if (i == 3) return (struct rect){width / 2, 0, 1, height};
+  struct rect p = {.left = (int32_t)rng_below(rng_next(r), (uint32_t)width),
+                   .top = (int32_t)rng_below(rng_next(r), (uint32_t)height)};
+  p.width = 1 + (int32_t)rng_below(rng_next(r), (uint32_t)(width - p.left));
+  p.height = 1 + (int32_t)rng_below(rng_next(r), (uint32_t)(height - p.top));
+  return p;
+}
+
+static void expect_part(const struct image *whole, struct rect p, const uint8_t *part, const char *what) {
+  for (int32_t y = 0; y < p.height; y++)
+    if (memcmp(part + 3 * (size_t)y * (size_t)p.width,
+               whole->pixels + 3 * ((size_t)(p.top + y) * (size_t)whole->width + (size_t)p.left),
+               3 * (size_t)p.width) != 0)
+      fail_msg("%s of %dx%d pixels: row %d of the part %d,%d %dx%d differs from the whole image's", what,
+               whole->width, whole->height, y, p.left, p.top, p.width, p.height);
+}
+
+static void check_file(struct jpeg_decoder *d, const uint8_t *bytes, size_t size, struct rng *r,
+                       const char *what) {
+  struct image whole;
+  assert_int_equal(jpeg_decode(bytes, size, &whole), OK);
+  const struct jpeg_file file = {bytes, size, {whole.width, whole.height}};
+  for (int i = 0; i < REGIONS; i++) {
+    struct rect p = draw_region(r, i, whole.width, whole.height);
+    uint8_t *part = malloc(3 * (size_t)p.width * (size_t)p.height); /* its own, so that asan sees its end */
+    assert_int_equal(jpeg_decode_region(d, &file, p, part), OK);
+    expect_part(&whole, p, part, what);
+    free(part);
+  }
+  image_free(&whole);
+}
+
+static void any_part_of_any_kind_of_file(void **state) {
+  (void)state;
+  struct jpeg_decoder *d;
+  assert_int_equal(jpeg_decoder_open(&d), OK);
+  for (uint32_t k = 0; k < KINDS; k++)
+    for (uint32_t f = 0; f < FORMS; f++)
+      for (uint32_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        char what[64];
+        struct rng r = rng_at(1, k, f, s);
+        unsigned long size;
+        uint8_t *bytes = make(&kinds[k], &forms[f], sizes[s], &r, &size);
+        snprintf(what, sizeof what, "%s, form %u,", kinds[k].name, f);
+        check_file(d, bytes, size, &r, what);
+        free(bytes);
+      }
+  jpeg_decoder_close(&d);
+  assert_null(d);
+}
+
+/* After an error a decoder works on as if nothing had been. */
+static void errors_leave_a_decoder_usable(void **state) {
+  (void)state;
+  struct jpeg_decoder *d;
+  struct rng r = rng_at(2, 0, 0, 0);
+  unsigned long size;
+  static const int32_t side[2] = {64, 48};
+  uint8_t *bytes = make(&kinds[2], &forms[0], side, &r, &size), out[64 * 48 * 3];
+  const struct rect all = {0, 0, 64, 48}, top = {0, 0, 64, 8};
+  assert_int_equal(jpeg_decoder_open(&d), OK);
+  for (size_t n = 0; n + 2 < size; n += 7) {
+    uint8_t *cut = malloc(n + 1);
+    memcpy(cut, bytes, n);
+    assert_int_equal(jpeg_decode_region(d, &(struct jpeg_file){cut, n, {64, 48}}, all, out), E_FORMAT);
+    free(cut);
+    if (n % 5 == 0)
+      assert_int_equal(jpeg_decode_region(d, &(struct jpeg_file){bytes, size, {64, 48}}, all, out), OK);
+  }
+  /* what lies below the part is not looked at */
+  assert_int_equal(jpeg_decode_region(d, &(struct jpeg_file){bytes, size - 200, {64, 48}}, top, out), OK);
+  assert_int_equal(jpeg_decode_region(d, &(struct jpeg_file){bytes, size, {64, 47}}, top, out), E_FORMAT);
+  assert_non_null(strstr(fail_message(), "a JPEG of 64x48 pixels where 64x47 are expected"));
+  jpeg_decoder_close(&d);
+  free(bytes);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(any_part_of_any_kind_of_file),
+                                     cmocka_unit_test(errors_leave_a_decoder_usable)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
