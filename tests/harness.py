@@ -108,6 +108,8 @@ class FlowTest(unittest.TestCase):
 
     # --- The data plane ---
 
+    shared_memory = True  # False: payloads go through sockets, where a test sees or changes them
+
     def listen(self, name='feed'):
         return f'ipc://{self.folder}/{name}.sock'
 
@@ -117,16 +119,20 @@ class FlowTest(unittest.TestCase):
                    **options}
         if ledger:
             options['ledger'] = self.path(ledger)
-        command = [COUNT, *flags]
+        command = [COUNT, *flags, *self.transport()]
         for key, value in options.items():
             command += [f'--{key.replace("_", "-")}', value]
         return self.start(command, 'count')
 
     def decode(self, dataset, *flags, connect=None):
-        return self.start([program('decode'), '--connect', connect or self.listen(), '--dataset', dataset, *flags], 'decode')
+        return self.start([program('decode'), '--connect', connect or self.listen(), '--dataset', dataset, *flags,
+                           *self.transport()], 'decode')
 
     def augment(self, connect=None):
-        return self.start([program('augment'), '--connect', connect or self.listen()], 'augment')
+        return self.start([program('augment'), '--connect', connect or self.listen(), *self.transport()], 'augment')
+
+    def transport(self):
+        return [] if self.shared_memory else ['--no-shared-memory']
 
     def finish(self, consumer, seconds=120):
         """The consumer's closing line, once it has ended well."""

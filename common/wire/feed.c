@@ -21,6 +21,8 @@ const struct opt feed_opts[] = {
      "one, in the log)"},
     {"insecure", OPT_BOOL, offsetof(struct feed_options, insecure), NULL,
      "allow --listen at a TCP address that other machines can reach"},
+    {"shared-memory", OPT_BOOL, offsetof(struct feed_options, shared_memory), "true",
+     "read batches that workers of this machine have in shared memory; otherwise they come through sockets"},
     {"shard", OPT_INT, offsetof(struct feed_options, shard), "32", "most images per ticket, an even number"},
     {"window", OPT_INT, offsetof(struct feed_options, window), "3", "batches in memory"},
     {"lease-ms", OPT_INT, offsetof(struct feed_options, lease_ms), "10000",

@@ -19,7 +19,7 @@
 /* Options that every consumer shares. */
 struct feed_options {
   const char *dataset, *listen;
-  bool insecure;
+  bool insecure, shared_memory;
   int64_t shard, window, lease_ms;
   double worker_wait_s;
 };

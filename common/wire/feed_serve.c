@@ -174,6 +174,7 @@ static void on_augmented(struct feed *f, struct session *session, struct packet 
       pthread_cond_broadcast(&f->changed);
     break;
   case ACCEPTED_SAME: f->count.duplicates++; break;
+  case ACCEPTED_LOST: drop_note(&f->server.drops, DROP_STALE, fail_message()); return;
   case ACCEPTED_OLD: drop_note(&f->server.drops, DROP_STALE, "a shard of a step long past"); break;
   case ACCEPTED_NOT: drop_note(&f->server.drops, DROP_MALFORMED, fail_message()); return;
   case ACCEPTED_DIFFERENT:
@@ -271,4 +272,5 @@ void *feed_serve(void *arg) {
 void feed_serve_open(struct feed *f, void *socket) {
   server_open(&f->server, socket, "consumer socket",
               (struct server_hooks){f, admit, welcome, joined, left, on_message});
+  f->server.reads_memory = f->options.shared_memory;
 }

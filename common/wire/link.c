@@ -19,6 +19,8 @@ static void start_over(struct link *link, enum link_state state, int64_t at_ms) 
   link->hello_at_ms = at_ms;
   link->greeted = false;
   link->granted = link->received = 0;
+  slot_reader_close(&link->reader);
+  link->shares = false;
 }
 
 enum status link_open(struct link *link, void *context, const char *endpoint, int64_t max_frame,
@@ -36,6 +38,7 @@ static void say_bye(struct link *link, const char *reason) {
 
 void link_close(struct link *link, const char *reason) {
   say_bye(link, reason);
+  slot_reader_close(&link->reader);
   socket_close(&link->socket);
 }
 
@@ -65,11 +68,24 @@ static bool on_welcome(struct link *link, const struct message *m) {
   link->silence_ms = (int64_t)m->silence_ms;
   link->incarnation = m->incarnation;
   text_copy(m->run, link->run, sizeof link->run);
+  link->shares = m->shared;
+  if (link->reads_memory && slot_reader_open(&link->reader, m) != OK)
+    log_debug("%s: %s", link->endpoint, fail_message());
   return true;
 }
 
+static bool find_pixels(struct link *link, struct packet *p) {
+  enum status st = packet_map(p, &link->reader, link->drops);
+  if (st == E_IO || st == E_MEMORY) {
+    log_warn("%s: %s; payloads go through sockets from now on", link->endpoint, fail_message());
+    link->reads_memory = false;
+    link_restart(link, "its memory cannot be read any more");
+  }
+  return st == OK;
+}
+
 /* Whether the message is for the owner. */
-static bool pass(struct link *link, const struct packet *p, int64_t now) {
+static bool pass(struct link *link, struct packet *p, int64_t now) {
   switch (p->head.kind) {
   case MESSAGE_BEAT: return false;
   case MESSAGE_REFUSE: on_refuse(link, &p->head, now); return false;
@@ -82,7 +98,7 @@ static bool pass(struct link *link, const struct packet *p, int64_t now) {
   case MESSAGE_DECODED:
     if (link->state != LINK_OPEN) return false;
     link->received++;
-    return true;
+    return find_pixels(link, p);
   case MESSAGE_DECODERS:
   case MESSAGE_ACK: return link->state == LINK_OPEN;
   default: drop_note(link->drops, DROP_UNEXPECTED, message_kind_name(p->head.kind)); return false;
@@ -137,7 +153,8 @@ short link_events(const struct link *link) {
 
 void link_want(struct link *link, uint64_t room) {
   if (link->state != LINK_OPEN || link->received + room <= link->granted) return;
-  struct message want = {.kind = MESSAGE_WANT, .credits = link->received + room};
+  struct message want = {
+      .kind = MESSAGE_WANT, .credits = link->received + room, .shared = link->reader.pid != 0};
   if (packet_send(link->socket, NULL, &want, NULL, 0) == OK) link->granted = want.credits;
 }
 

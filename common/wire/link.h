@@ -23,6 +23,9 @@ struct link {
   uint64_t granted, received; /* shards, in this session */
   char run[RUN_NAME_MAX + 1], refusal[256];
   uint64_t incarnation;
+  bool reads_memory;         /* to be set after link_open: payloads may come in the upstream's memory */
+  struct slot_reader reader; /* of payloads in the upstream's memory */
+  bool shares;               /* the upstream can read payloads in this process's memory */
 };
 
 enum status link_open(struct link *link, void *context, const char *endpoint, int64_t max_frame,

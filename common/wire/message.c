@@ -5,6 +5,8 @@
 
 #define KIND(k)  (1U << MESSAGE_##k)
 #define ENVELOPE (KIND(TICKET) | KIND(DECODED) | KIND(AUGMENTED) | KIND(ACK) | KIND(FAILED))
+#define GREETING (KIND(HELLO) | KIND(WELCOME))
+#define PAYLOAD  (KIND(DECODED) | KIND(AUGMENTED))
 #define AT(m)    offsetof(struct message, m)
 
 /* 2^53 - 1: the largest integer every JSON reader keeps. */
@@ -31,6 +33,12 @@ static const struct field table[] = {
     {"dataset", FIELD_TEXT, KIND(WELCOME), AT(dataset), 64},
     {"beat_ms", FIELD_UINT, KIND(WELCOME), AT(beat_ms), 3600000},
     {"silence_ms", FIELD_UINT, KIND(WELCOME), AT(silence_ms), 3600000},
+    {"pid", FIELD_UINT, GREETING, AT(pid), INT32_MAX},
+    {"memory_fd", FIELD_UINT, GREETING | PAYLOAD, AT(memory.fd), INT32_MAX},
+    {"memory_nonce", FIELD_UINT, GREETING | PAYLOAD, AT(memory.nonce), json_max},
+    {"memory_generation", FIELD_UINT, PAYLOAD, AT(memory.generation), json_max},
+    {"memory_bytes", FIELD_UINT, PAYLOAD, AT(memory.bytes), json_max},
+    {"shared", FIELD_UINT, KIND(WELCOME) | KIND(WANT), AT(shared), 1},
     {"run", FIELD_TEXT, KIND(WELCOME) | ENVELOPE, AT(run), RUN_NAME_MAX},
     {"incarnation", FIELD_UINT, KIND(WELCOME) | ENVELOPE, AT(incarnation), json_max},
     {"attempt", FIELD_UINT, ENVELOPE, AT(attempt), UINT32_MAX},

@@ -33,6 +33,12 @@ enum message_kind {
   MESSAGE_KINDS
 };
 
+/* A slot in the memory of the process that wrote the message. */
+struct memory_place {
+  uint64_t fd, nonce;         /* descriptor in that process; random number at the beginning of the file */
+  uint64_t generation, bytes; /* of the payload; a slot that is used again has another generation */
+};
+
 struct message {
   enum message_kind kind;
   /* hello */
@@ -41,6 +47,11 @@ struct message {
   /* welcome */
   struct text dataset;
   uint64_t beat_ms, silence_ms;
+  /* hello, welcome: a page of the sender's memory for the receiver to try and read; pid 0: none. decoded, augmented: where
+   * the pixels are, all zero: in frame 2 (slots.h). */
+  uint64_t pid;
+  struct memory_place memory;
+  uint64_t shared; /* welcome, want: 1: the sender can read payloads in the receiver's memory */
   /* welcome, and the envelope of ticket, decoded, augmented, ack, failed */
   struct text run;
   uint64_t incarnation, attempt, lease_ms;

@@ -24,6 +24,7 @@ uint64_t drops_total(const struct drops *drops) {
 void packet_free(struct packet **packet) {
   struct packet *p = *packet;
   if (!p) return;
+  payload_close(&p->pixels);
   for (int i = 0; i < p->n; i++) zmq_msg_close(&p->frame[i]);
   free(p->storage);
   free(p);
@@ -95,6 +96,11 @@ static enum status judge(struct packet *p, bool too_many, struct drops *drops) {
     drop_note(drops, DROP_OVERSIZED, "ticket body over 64 KiB");
     return E_FORMAT;
   }
+  if (st == OK && p->n > FRAME_PIXELS)
+    p->pixels =
+        (struct payload){zmq_msg_data(&p->frame[FRAME_PIXELS]), zmq_msg_size(&p->frame[FRAME_PIXELS])};
+  if (st == OK && p->head.memory.bytes && p->pixels.size)
+    st = fail(E_FORMAT, "%s with pixels in two places", message_kind_name(p->head.kind));
   if (st != OK) drop_note(drops, unknown ? DROP_UNKNOWN : DROP_MALFORMED, fail_message());
   return st;
 }
@@ -119,6 +125,13 @@ enum status packet_receive(void *socket, bool router, struct drops *drops, struc
     if (st != E_FORMAT) return st;
   }
   return E_AGAIN; /* a flood must not keep the caller from its other work */
+}
+
+enum status packet_map(struct packet *p, struct slot_reader *reader, struct drops *drops) {
+  if (p->n <= FRAME_PIXELS || !p->head.memory.bytes) return OK;
+  enum status st = slot_reader_map(reader, &p->head.memory, &p->pixels);
+  if (st != OK) drop_note(drops, st == E_FORMAT ? DROP_MALFORMED : DROP_STALE, fail_message());
+  return st;
 }
 
 static enum status send_frame(void *socket, zmq_msg_t *frame, int flags) {

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <zmq.h>
 
-#include "wire/message.h"
+#include "wire/slot_reader.h"
 
 enum { PACKET_FRAMES = 4, FRAME_HEADER = 0, FRAME_BODY = 1, FRAME_PIXELS = 2, FRAME_PARAMS = 3 };
 
@@ -24,7 +24,8 @@ struct packet {
   void *storage; /* of the header's arrays */
   zmq_msg_t frame[PACKET_FRAMES];
   int n;
-  struct peer from; /* ROUTER only */
+  struct payload pixels; /* `decoded`, `augmented`: frame 2; or in shared memory, after packet_map */
+  struct peer from;      /* ROUTER only */
 };
 
 /* Why messages were dropped; each kind is logged once. */
@@ -53,6 +54,10 @@ extern const char *const drop_names[DROP_KINDS];
 enum status packet_receive(void *socket, bool router, struct drops *drops, struct packet **out,
                            bool *version_ok);
 void packet_free(struct packet **packet); /* accepts NULL; nulls */
+
+/* Finds the pixels that the sender has left in its memory; nothing to do where they are in the packet. Errors: those of
+ * slot_reader_map, after counting the message as dropped; E_IO, E_MEMORY: the session cannot go on this way. */
+enum status packet_map(struct packet *packet, struct slot_reader *reader, struct drops *drops);
 
 /* Sends a header and `n` frames, which are used up whatever happens. `to` is NULL on a DEALER.
  * Errors: E_NOT_FOUND (the peer is gone), E_AGAIN (its queue is full, or not connected), E_ARG, E_IO,

@@ -19,6 +19,7 @@ void server_close(struct server *server, const char *reason) {
   if (!server->socket) return;
   for (size_t i = 0; i < server->n; i++) {
     say_bye(server, &server->sessions[i]->peer, reason);
+    slot_reader_close(&server->sessions[i]->reader);
     free(server->sessions[i]);
   }
   free(server->sessions);
@@ -40,6 +41,7 @@ static void remove_session(struct server *server, struct session *session) {
     if (server->sessions[i] != session) continue;
     memmove(&server->sessions[i], &server->sessions[i + 1], (--server->n - i) * sizeof(struct session *));
     server->hooks.left(server->hooks.owner, session);
+    slot_reader_close(&session->reader);
     free(session);
     return;
   }
@@ -86,7 +88,19 @@ static void on_hello(struct server *server, const struct packet *p) {
   text_copy(p->head.serve, s->serve, sizeof s->serve);
   struct message m = {.kind = MESSAGE_WELCOME, .beat_ms = BEAT_MS, .silence_ms = SILENCE_MS};
   server->hooks.welcome(server->hooks.owner, &m);
+  m.shared = server->reads_memory && slot_reader_open(&s->reader, &p->head) == OK;
   if (server_send(server, s, &m, NULL, 0, false) == OK) server->hooks.joined(server->hooks.owner, s);
+}
+
+/* False: nothing to read, and the session may be gone. */
+static bool find_pixels(struct server *server, struct session *s, struct packet *p) {
+  enum status st = packet_map(p, &s->reader, &server->drops);
+  if (st == E_IO || st == E_MEMORY) {
+    log_warn("%s: %s; payloads go through sockets from now on", server->drops.where, fail_message());
+    server->reads_memory = false;
+    server_dismiss(server, s, "its memory cannot be read any more");
+  }
+  return st == OK;
 }
 
 static void on_message(struct server *server, struct packet **packet) {
@@ -108,10 +122,12 @@ static void on_message(struct server *server, struct packet **packet) {
   switch (p->head.kind) {
   case MESSAGE_WANT:
     if (p->head.credits > s->credits) s->credits = p->head.credits;
+    s->shares = p->head.shared;
     return;
   case MESSAGE_BEAT: s->count = p->head.count; return;
   case MESSAGE_BYE: remove_session(server, s); return;
-  default: server->hooks.message(server->hooks.owner, s, packet);
+  default:
+    if (find_pixels(server, s, p)) server->hooks.message(server->hooks.owner, s, packet);
   }
 }
 

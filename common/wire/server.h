@@ -21,13 +21,16 @@ struct session {
   int64_t heard_ms;
   bool silent; /* nothing heard for SILENCE_MS: gets no work, may come back */
   struct counters count;
+  bool shares;               /* the worker can read payloads in this process's memory */
+  struct slot_reader reader; /* of payloads in the worker's memory */
 };
 
 struct server_hooks {
   void *owner;
   /* NULL to admit, or why not (borrowed until the next call). */
   const char *(*admit)(void *owner, const struct message *hello);
-  void (*welcome)(void *owner, struct message *welcome); /* fills run, incarnation and dataset */
+  void (*welcome)(void *owner, struct message *welcome); /* fills run, incarnation, dataset and, of
+                                                            a producer, memory */
   void (*joined)(void *owner, struct session *session);  /* welcome was sent, or a silent one talks again */
   void (*left)(void *owner, struct session *session); /* gone or silent: work it holds should go elsewhere */
   void (*message)(void *owner, struct session *session,
@@ -43,6 +46,7 @@ struct server {
   size_t turn; /* where the search for credit starts */
   uint64_t opened;
   int64_t beat_at_ms;
+  bool reads_memory; /* to be set after server_open: payloads may come in the workers' memory */
 };
 
 /* Takes over the bound socket. */

@@ -24,6 +24,7 @@ static enum status dial(struct upstreams *all, void *context, const char *endpoi
     free(u);
     return st;
   }
+  u->link.reads_memory = all->reads_memory;
   u->number = ++all->opened;
   all->at[all->n++] = u;
   log_info("takes decoded shards from %s", endpoint);

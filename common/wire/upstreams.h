@@ -15,6 +15,7 @@ struct upstreams {
   struct upstream *at[UPSTREAMS_MAX];
   int n;
   uint64_t opened;
+  bool reads_memory; /* shards may stay in the decode workers' memory */
 };
 
 /* Dials what is new in the list and leaves what is no longer in it. `hello` and `drops` are borrowed by the

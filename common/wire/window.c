@@ -233,7 +233,7 @@ static enum status check_layout(const struct window *w, struct packet *p, uint32
   const struct message *m = &p->head;
   int views = policy_views(w->policy);
   uint32_t entries = n * (uint32_t)views;
-  size_t size = zmq_msg_size(&p->frame[FRAME_PIXELS]), n_params = 0;
+  size_t size = p->pixels.size, n_params = 0;
   if (m->height.count != entries || m->width.count != entries || m->offset.count != entries ||
       (int)m->params.count != views)
     return fail(E_FORMAT, "augmented: describes another number of images than its ticket has");
@@ -251,8 +251,7 @@ static enum status check_layout(const struct window *w, struct packet *p, uint32
   }
   if (zmq_msg_size(&p->frame[FRAME_PARAMS]) != n_params * sizeof(float))
     return fail(E_FORMAT, "augmented: a parameter frame of another size than the policy's");
-  *r = (struct result){zmq_msg_data(&p->frame[FRAME_PIXELS]), m->offset.at,
-                       zmq_msg_data(&p->frame[FRAME_PARAMS])};
+  *r = (struct result){p->pixels.at, m->offset.at, zmq_msg_data(&p->frame[FRAME_PARAMS])};
   return OK;
 }
 
@@ -290,6 +289,13 @@ static enum accepted compare(struct shard_digest a, struct shard_digest b) {
   return a.pixels == b.pixels && a.labels == b.labels ? ACCEPTED_SAME : ACCEPTED_DIFFERENT;
 }
 
+/* What was read of a payload may be believed: to be asked after the last byte. */
+static bool believed(const struct packet *p) {
+  if (payload_intact(&p->pixels)) return true;
+  fail(E_NOT_FOUND, "augmented: its slot in shared memory was used again while it was read");
+  return false;
+}
+
 static enum accepted accept_past(const struct window *w, struct packet *p, const struct ticket *t) {
   const struct past *past = &w->past[t->step % PAST_STEPS];
   if (past->step != (int64_t)t->step) return ACCEPTED_OLD;
@@ -298,7 +304,8 @@ static enum accepted accept_past(const struct window *w, struct packet *p, const
   if (!s || (int64_t)t->first != s->first || (int64_t)t->ids.count != s->n ||
       check_layout(w, p, t->ids.count, &r) != OK)
     return ACCEPTED_NOT;
-  return compare(digest_of(w, &r, past->step, s->first, s->n), s->digest);
+  struct shard_digest d = digest_of(w, &r, past->step, s->first, s->n);
+  return believed(p) ? compare(d, s->digest) : ACCEPTED_LOST;
 }
 
 static enum accepted accept_ticket(struct window *w, struct packet *p, const struct ticket *t) {
@@ -313,8 +320,9 @@ static enum accepted accept_ticket(struct window *w, struct packet *p, const str
   struct result r;
   if (check_layout(w, p, (uint32_t)s->n, &r) != OK) return ACCEPTED_NOT;
   struct shard_digest d = digest_of(w, &r, b->view.step, s->first, s->n);
-  if (s->state == SHARD_DONE) return compare(d, s->digest);
+  if (s->state == SHARD_DONE) return believed(p) ? compare(d, s->digest) : ACCEPTED_LOST;
   store(w, b, s, &r);
+  if (!believed(p)) return ACCEPTED_LOST;
   s->state = SHARD_DONE;
   s->digest = d;
   b->done++;

@@ -75,6 +75,7 @@ enum accepted {
   ACCEPTED_SAME,      /* here already, with the same bytes */
   ACCEPTED_DIFFERENT, /* here already, with other bytes: something is not deterministic */
   ACCEPTED_OLD,       /* so old that there is nothing left to compare with */
+  ACCEPTED_LOST,      /* its slot in shared memory was used again while it was read */
   ACCEPTED_NOT        /* not an answer to a ticket of this run; fail_message() says why */
 };
 

@@ -14,16 +14,19 @@ static void free_arrays(struct work *w) {
   while (w->n_arrays) free(w->arrays[--w->n_arrays]);
 }
 
-void work_strip(struct work *w, uint64_t source) {
+void work_strip(struct work *w) {
   close_frames(w, FRAME_PIXELS);
+  slot_free(&w->slot);
   free_arrays(w);
   w->output = (struct message){0};
-  w->source = source;
 }
+
+bool work_is_done(const struct work *w) { return w->slot || w->has_frame[FRAME_PIXELS]; }
 
 void work_free(struct work *w) {
   if (!w) return;
   close_frames(w, 0);
+  slot_free(&w->slot);
   free_arrays(w);
   ticket_free(&w->ticket);
   packet_free(&w->packet);
@@ -84,12 +87,43 @@ uint64_t *work_numbers(struct work *work, struct numbers *field, uint32_t count)
 }
 
 void *work_payload(struct work *work, int frame, size_t size) {
+  if (frame == FRAME_PIXELS && work->slots && (work->slot = slots_take(work->slots, size)))
+    return slot_payload(work->slot);
   if (zmq_msg_init_size(&work->frames[frame], size) != 0) {
     fail(E_MEMORY, "out of memory for a shard of %zu bytes", size);
     return NULL;
   }
   work->has_frame[frame] = true;
   return zmq_msg_data(&work->frames[frame]);
+}
+
+enum status work_result(struct work *work, bool shares, struct message *head, zmq_msg_t *frames, int n) {
+  for (int i = 0; i < n; i++) {
+    zmq_msg_init(&frames[i]);
+    zmq_msg_copy(&frames[i], &work->frames[FRAME_BODY + i]);
+  }
+  *head = work->output;
+  if (!work->slot) return OK;
+  if (shares) {
+    head->memory = slot_place(work->slot);
+    return OK;
+  }
+  zmq_msg_t *pixels = &frames[FRAME_PIXELS - FRAME_BODY];
+  zmq_msg_close(pixels);
+  if (zmq_msg_init_size(pixels, work->slot->bytes) != 0) {
+    for (int i = 0; i < n; i++)
+      if (&frames[i] != pixels) zmq_msg_close(&frames[i]);
+    return fail(E_MEMORY, "out of memory for a shard of %zu bytes", work->slot->bytes);
+  }
+  memcpy(zmq_msg_data(pixels), slot_payload(work->slot), work->slot->bytes);
+  return OK;
+}
+
+size_t work_bytes(const struct work *work) {
+  size_t sum = work->slot ? work->slot->bytes : 0;
+  for (int i = FRAME_PIXELS; i < PACKET_FRAMES; i++)
+    if (work->has_frame[i]) sum += zmq_msg_size(&work->frames[i]);
+  return sum;
 }
 
 struct work *work_open(struct worker *worker, struct drops *drops, struct packet **packet, uint64_t source) {
@@ -104,8 +138,8 @@ struct work *work_open(struct worker *worker, struct drops *drops, struct packet
   }
   work->input = &p->head;
   if (p->n > FRAME_PIXELS) {
-    work->pixels = zmq_msg_data(&p->frame[FRAME_PIXELS]);
-    work->pixels_size = zmq_msg_size(&p->frame[FRAME_PIXELS]);
+    work->pixels = p->pixels.at;
+    work->pixels_size = p->pixels.size;
   }
   work->worker = worker;
   work->packet = p;

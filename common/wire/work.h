@@ -24,8 +24,16 @@ bool work_queue_holds(const struct work_queue *queue, zmq_msg_t *body);
 struct work *work_open(struct worker *worker, struct drops *drops, struct packet **packet, uint64_t source);
 void work_free(struct work *work); /* accepts NULL */
 
-/* Back to its ticket: the result's memory is freed. `source` becomes the holder's session. */
-void work_strip(struct work *work, uint64_t source);
+/* Back to its ticket: the result's memory is freed. */
+void work_strip(struct work *work);
+
+/* The header and the n frames after it of the result, to be sent: shared copies, so that it is still here if the peer turns
+ * out to be gone; used up by sending. `shares`: the receiver can read this process's memory. E_MEMORY: nothing to send. */
+enum status work_result(struct work *work, bool shares, struct message *head, zmq_msg_t *frames, int n);
+size_t work_bytes(const struct work *work); /* of its payloads */
+
+/* Whether it has its result. */
+bool work_is_done(const struct work *work);
 
 /* The first item of a holder, taken out of the queue; NULL: none. */
 struct work *work_take(struct work_queue *queue, uint64_t source);

@@ -21,6 +21,12 @@
 
 enum { DECODE_AHEAD = 3, AUGMENT_AHEAD = 2, AUGMENT_UNACKED = 2, POLL_MS = 100, ALIVE_MS = 2 };
 
+/* A result that the consumer has not acknowledged. */
+struct sent {
+  uint64_t step, shard, attempt;
+  struct slot *slot; /* NULL: it went through the socket */
+};
+
 struct worker {
   const struct stage *stage;
   void *state;
@@ -37,7 +43,9 @@ struct worker {
   struct work_queue
       lent; /* serving: tickets of shards that augment workers hold, to be made again if one leaves */
   const struct work *now; /* what the stage is working on; NULL between shards */
+  struct sent sent[AUGMENT_UNACKED];
   int unacked;
+  struct slots slots;
   int64_t sent_at_ms, alive_at_ms, began_ns, busy_ns;
   struct counters count;
 };
@@ -50,6 +58,21 @@ static bool current(const struct worker *w, const struct message *m) {
 
 /* --- What arrives --------------------------------------------------------------------------------------- */
 
+static void remove_sent(struct worker *w, int i) {
+  slot_free(&w->sent[i].slot);
+  w->sent[i] = w->sent[--w->unacked];
+}
+
+static void forget_sent(struct worker *w) {
+  while (w->unacked) remove_sent(w, w->unacked - 1);
+}
+
+static void on_ack(struct worker *w, const struct message *m) {
+  for (int i = w->unacked; i-- > 0;)
+    if (w->sent[i].step == m->step && w->sent[i].shard == m->shard && w->sent[i].attempt == m->attempt)
+      remove_sent(w, i);
+}
+
 /* A run began, ended or was lost: what is in hand belongs to nobody now. A decode worker that is already in
  * the next run hears of it, or what it sent too early would be missed until its lease is over. */
 static void forget(struct worker *w) {
@@ -57,7 +80,8 @@ static void forget(struct worker *w) {
   work_queue_clear(&w->inputs);
   work_queue_clear(&w->results);
   work_queue_clear(&w->lent);
-  w->unacked = 0;
+  forget_sent(w);
+  slots_trim(&w->slots);
 }
 
 static void on_ticket(struct worker *w, struct packet **p) {
@@ -90,7 +114,7 @@ static enum status pump_consumer(struct worker *w) {
         upstreams_follow(&w->decoders, w->context, &p->head.decoders, &w->hello, &w->drops);
       break;
     case MESSAGE_TICKET: on_ticket(w, &p); break;
-    case MESSAGE_ACK: w->unacked -= w->unacked > 0; break;
+    case MESSAGE_ACK: on_ack(w, &p->head); break;
     default: drop_note(&w->drops, DROP_UNEXPECTED, message_kind_name(p->head.kind));
     }
     packet_free(&p);
@@ -120,23 +144,23 @@ static void envelope(struct message *m, enum message_kind kind, const struct mes
   m->lease_ms = input->lease_ms;
 }
 
-/* Gives results to augment workers with credit. The frames are sent as shared copies: if the peer turns out
- * to be gone, the result is still here for another. */
+/* Gives results to augment workers with credit. Lent in shared memory, a shard stays here until it is acknowledged; sent
+ * through the socket, only its ticket does. */
 static void deliver(struct worker *w) {
   struct session *s;
   while (w->results.n && (s = server_with_credit(&w->server, "augment", NULL, NULL))) {
     struct work *work = w->results.head;
+    struct message head;
     zmq_msg_t frames[2];
-    for (int i = 0; i < 2; i++) {
-      zmq_msg_init(&frames[i]);
-      zmq_msg_copy(&frames[i], &work->frames[FRAME_BODY + i]);
-    }
-    enum status st = server_send(&w->server, s, &work->output, frames, 2, true);
+    enum status st = work_result(work, s->shares, &head, frames, 2);
+    if (st == OK) st = server_send(&w->server, s, &head, frames, 2, true);
     if (st == E_NOT_FOUND) continue;
     if (st == E_AGAIN) return;
     if (st != OK) log_warn("%s", fail_message());
+    if (st == E_MEMORY) return;
     work_pop(&w->results);
-    work_strip(work, s->number);
+    if (!head.memory.bytes) work_strip(work);
+    work->source = s->number;
     work_push(&w->lent, work);
   }
 }
@@ -159,10 +183,15 @@ static void release_input(struct worker *w, const struct work *work) {
 }
 
 static bool send_augmented(struct worker *w, struct work *work) {
-  enum status st = link_send(&w->consumer, &work->output, &work->frames[FRAME_BODY], 3);
-  for (int i = FRAME_BODY; i < PACKET_FRAMES; i++) work->has_frame[i] = false;
+  struct message head;
+  zmq_msg_t frames[3];
+  enum status st = work_result(work, w->consumer.shares, &head, frames, 3);
+  if (st == OK) st = link_send(&w->consumer, &head, frames, 3);
   if (st == OK) {
-    w->unacked++;
+    bool shared = head.memory.bytes > 0;
+    w->sent[w->unacked++] =
+        (struct sent){work->ticket.step, work->ticket.shard, head.attempt, shared ? work->slot : NULL};
+    if (shared) work->slot = NULL;
     w->sent_at_ms = clock_ms();
   } else if (st != E_AGAIN) {
     log_warn("%s", fail_message());
@@ -197,7 +226,7 @@ static void tick(struct worker *w) {
   for (int i = 0; i < w->decoders.n; i++)
     w->count.errors[ERROR_LOST] += link_tick(&w->decoders.at[i]->link, now, &w->count);
   /* An acknowledgement that does not come must not stop the worker for good. */
-  if (w->unacked && now - w->sent_at_ms > w->consumer.silence_ms) w->unacked = 0;
+  if (now - w->sent_at_ms > w->consumer.silence_ms) forget_sent(w);
 }
 
 static enum status pump(struct worker *w) {
@@ -219,26 +248,34 @@ void work_alive(struct work *work) {
   if (pump(w) != OK) log_warn("%s", fail_message());
 }
 
-static uint64_t payload_bytes(struct work *work) {
-  uint64_t sum = 0;
-  for (int i = FRAME_PIXELS; i < PACKET_FRAMES; i++)
-    if (work->has_frame[i]) sum += zmq_msg_size(&work->frames[i]);
-  return sum;
+/* Whether somebody would read the next result in this process's memory. */
+static bool has_readers(const struct worker *w) {
+  if (!w->stage->serves) return w->consumer.shares;
+  for (size_t i = 0; i < w->server.n; i++)
+    if (w->server.sessions[i]->shares && !w->server.sessions[i]->silent) return true;
+  return false;
 }
 
 static enum status work_one(struct worker *w) {
   struct work *work = work_pop(&w->inputs);
   envelope(&work->output, w->stage->serves ? MESSAGE_DECODED : MESSAGE_AUGMENTED, work->input);
+  work->slots = has_readers(w) ? &w->slots : NULL;
   int64_t start = clock_ns();
   w->now = work;
   enum status st = w->stage->work(w->state, work);
   w->now = NULL;
   w->busy_ns += clock_ns() - start;
+  if (!payload_intact(
+          &work->packet->pixels)) { /* this worker was taken for dead and the shard given to another */
+    drop_note(&w->drops, DROP_STALE, "a shard's shared memory was used again while it was read");
+    work_free(work);
+    return OK;
+  }
   if (st == OK) {
     w->count.shards++;
     w->count.images += work->ticket.ids.count;
     w->count.bytes_in += work->pixels_size + work->bytes_read;
-    w->count.bytes_out += payload_bytes(work);
+    w->count.bytes_out += work_bytes(work);
   } else if (st == E_MEMORY || st == E_IO) {
     work_free(work);
     return st;
@@ -301,14 +338,16 @@ static void welcome(void *owner, struct message *m) {
   m->run = text_of("");
   m->dataset = text_of("");
   m->incarnation = w->incarnation;
+  slots_greet(&w->slots, m);
 }
 
 static void joined(void *owner, struct session *session) { (void)owner, (void)session; }
 
-/* An augment worker left, was killed or fell silent: make again what it held. */
+/* An augment worker left, was killed or fell silent: others get what it held, made again if it is not here any more. */
 static void left(void *owner, struct session *session) {
   struct worker *w = owner;
-  for (struct work *work; (work = work_take(&w->lent, session->number));) work_push(&w->inputs, work);
+  for (struct work *work; (work = work_take(&w->lent, session->number));)
+    work_push(work_is_done(work) ? &w->results : &w->inputs, work);
 }
 
 static void on_served(void *owner, struct session *session, struct packet **packet) {
@@ -364,6 +403,10 @@ static enum status worker_open(struct worker *w) {
                               .check = text_of(w->check),
                               .serve = text_of(w->serve),
                               .datasets = w->options->datasets};
+  slots_open(&w->slots, w->options->shared_memory ? SLOTS_BYTES_MAX : 0);
+  w->decoders.reads_memory = w->options->shared_memory;
+  if (!w->stage->serves)
+    slots_greet(&w->slots, &w->hello); /* a decode worker has pixels for augment workers only */
   if (st == OK)
     st = link_open(&w->consumer, w->context, w->options->connect, FRAME_MAX, &w->hello, &w->drops);
   return st;
@@ -374,6 +417,7 @@ static void worker_close(struct worker *w) {
   upstreams_close(&w->decoders);
   link_close(&w->consumer, "leaving");
   server_close(&w->server, "leaving");
+  slots_close(&w->slots);
   if (w->context) zmq_ctx_term(w->context);
 }
 

@@ -9,6 +9,7 @@
 #define WIRE_WORKER_H
 
 #include "wire/packet.h"
+#include "wire/slots.h"
 #include "wire/ticket.h"
 
 /* Most bytes of pixels in a decoded shard: what an augment worker accepts from a decode worker. */
@@ -30,6 +31,8 @@ struct work {
   struct packet *packet;
   zmq_msg_t frames[PACKET_FRAMES]; /* of the result, without the header */
   bool has_frame[PACKET_FRAMES];
+  struct slots *slots; /* where the pixels may go; NULL: in a frame */
+  struct slot *slot;   /* they are there; NULL: in a frame */
   void *arrays[16];
   int n_arrays;
   uint64_t source; /* number of the link it came from */
@@ -39,7 +42,7 @@ struct work {
 /* count zeroed numbers for a field of work->output. NULL: out of memory (with a message). */
 uint64_t *work_numbers(struct work *work, struct numbers *field, uint32_t count);
 
-/* Memory of the result's frame FRAME_PIXELS or FRAME_PARAMS, sent from where it is. NULL: out of memory. */
+/* Memory of the result's frame FRAME_PIXELS or FRAME_PARAMS, sent or read from where it is. NULL: out of memory. */
 void *work_payload(struct work *work, int frame, size_t size);
 
 /* To be called between images: keeps heartbeats and other shards moving. */
@@ -56,9 +59,17 @@ struct stage {
 struct worker_options {
   const char *connect;   /* the consumer's endpoint */
   const char *serve;     /* where a serving stage binds; NULL: a private endpoint of the consumer's kind */
+  bool shared_memory;    /* pass pixels to processes of this machine in shared memory */
   bool insecure;         /* allow a TCP address beyond this machine */
   struct texts datasets; /* fingerprints of what a decode worker can read */
 };
+
+/* The option of that name. */
+#define SHARED_MEMORY_OPT(state, field)                                                                      \
+  {                                                                                                          \
+    "shared-memory", OPT_BOOL, offsetof(state, field), "true",                                               \
+        "pass pixels to processes of this machine in shared memory; otherwise they go through sockets"       \
+  }
 
 /* Works until SIGINT or SIGTERM, then OK. Before: stop_on_signals.
  * Errors: E_ARG, E_IO, E_EXISTS, E_MEMORY. */

@@ -9,10 +9,12 @@
 struct options {
   struct isa_options isa;
   const char *connect;
+  bool shared_memory;
 };
 
 static const struct opt opts[] = {{"connect", OPT_STR, offsetof(struct options, connect), NULL,
                                    "endpoint of the consumer (train, linear, ...)", .required = true},
+                                  SHARED_MEMORY_OPT(struct options, shared_memory),
                                   {"isa", OPT_TABLE, offsetof(struct options, isa), .sub = isa_opts},
                                   {0}};
 
@@ -121,7 +123,8 @@ static enum status run(void *state) {
   stop_with_parent();
   TRY(isa_select(o->isa.isa));
   TRY(render_open(&a.render));
-  TRY(worker_run(&stage, &a, &(struct worker_options){.connect = o->connect}));
+  TRY(worker_run(&stage, &a,
+                 &(struct worker_options){.connect = o->connect, .shared_memory = o->shared_memory}));
 out:
   render_close(&a.render);
   policy_cache_close(&a.policy);

@@ -6,7 +6,7 @@
 struct options {
   struct isa_options isa;
   const char *connect, *serve;
-  bool insecure;
+  bool insecure, shared_memory;
   struct cli_list datasets;
 };
 
@@ -19,6 +19,7 @@ static const struct opt opts[] = {
      "endpoint where augment workers fetch shards (default: a private one of the consumer's kind)"},
     {"insecure", OPT_BOOL, offsetof(struct options, insecure), NULL,
      "allow --serve at a TCP address that other machines can reach"},
+    SHARED_MEMORY_OPT(struct options, shared_memory),
     {"isa", OPT_TABLE, offsetof(struct options, isa), .sub = isa_opts},
     {0}};
 
@@ -35,6 +36,7 @@ static enum status run(void *state) {
   struct worker_options worker = {.connect = o->connect,
                                   .serve = o->serve,
                                   .insecure = o->insecure,
+                                  .shared_memory = o->shared_memory,
                                   .datasets = {decode.fingerprints, (uint32_t)decode.n}};
   TRY(worker_run(&stage, &decode, &worker));
 out:

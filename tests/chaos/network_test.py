@@ -24,6 +24,8 @@ def tearDownModule():
 
 
 class Network(ChaosTest):
+    shared_memory = False  # the pixels shall meet the faults too
+
     def proxied(self, port):
         proxy = Proxy(port)
         self.addCleanup(proxy.close)

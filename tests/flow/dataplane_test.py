@@ -235,7 +235,8 @@ class DataPlane(FlowTest):
             for upstream, name in ((consumer, 'feed'), (decode, 'serve')):
                 upstream.linger = 0
                 upstream.bind(self.listen(name))
-            welcome = {'v': 1, 'kind': 'welcome', 'run': 'r', 'dataset': '', 'incarnation': 1, 'beat_ms': 500, 'silence_ms': 60000}
+            welcome = {'v': 1, 'kind': 'welcome', 'run': 'r', 'dataset': '', 'incarnation': 1, 'beat_ms': 500, 'silence_ms': 60000,
+                       'pid': 0, 'memory_fd': 0, 'memory_nonce': 0, 'shared': 0}
             self.augment()
             peer, _ = self.hear(consumer, 'hello')
             consumer.send_multipart([peer, msgpack.packb(welcome)])
@@ -286,11 +287,11 @@ class DataPlane(FlowTest):
 
     def garbage(self):
         hello = {'v': 1, 'kind': 'hello', 'role': 'augment', 'worker': 'x', 'build': 'other', 'check': '', 'serve': '',
-                 'datasets': []}
+                 'datasets': [], 'pid': 0, 'memory_fd': 0, 'memory_nonce': 0}
         pack = msgpack.packb
         return [[b''], [b'nonsense'], [os.urandom(300)], [b'\xdd\xff\xff\xff\xff'], [pack({'v': 1, 'kind': 'what'})],
-                [pack({'v': 99, 'kind': 'want', 'credits': 1})], [pack({'v': 1, 'kind': 'want', 'credits': -1})],
-                [pack({'v': 1, 'kind': 'want', 'credits': 1}), b'extra'], [b'x'] * 20, [pack(hello)],
+                [pack({'v': 99, 'kind': 'want', 'credits': 1, 'shared': 0})], [pack({'v': 1, 'kind': 'want', 'credits': -1, 'shared': 0})],
+                [pack({'v': 1, 'kind': 'want', 'credits': 1, 'shared': 0}), b'extra'], [b'x'] * 20, [pack(hello)],
                 [pack({'v': 1, 'kind': 'augmented'}), b'', b'', b''], [pack(dict(hello, more=1))]]
 
     def shower(self, endpoint):
@@ -344,7 +345,7 @@ class DataPlane(FlowTest):
         """What the consumer answers to this greeting."""
         version = subprocess.run([program('decode'), '--version'], check=True, capture_output=True, text=True).stdout.split()[-1]
         hello = {'v': 1, 'kind': 'hello', 'role': 'augment', 'worker': 'x', 'build': version, 'check': '', 'serve': '',
-                 'datasets': [], **changes}
+                 'datasets': [], 'pid': 0, 'memory_fd': 0, 'memory_nonce': 0, **changes}
         with zmq.Context() as context, context.socket(zmq.DEALER) as s:
             s.linger = 0
             s.connect(self.listen())
@@ -371,7 +372,8 @@ class DataPlane(FlowTest):
             return msgpack.unpackb(s.recv_multipart()[1])['check']
 
     def meddle(self, change, **options):
-        """A run whose augment worker's messages pass through `change`."""
+        """A run whose augment worker's messages, with their pixels, pass through `change`."""
+        self.shared_memory = False
         consumer = self.count(DATA, steps=STEPS, ledger='ledger', **options)
         tap = Tap(self.listen('tap'), self.listen(), change=change)
         self.addCleanup(tap.stop)

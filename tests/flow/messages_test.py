@@ -24,7 +24,8 @@ def load_schemas():
 
 class Messages(FlowTest):
     def collect(self):
-        """What passes in a whole run, with a worker that is refused, one that leaves, and a sample that is damaged."""
+        """What passes in a run in shared memory, with a worker that is refused and some that leave, in one through sockets, and
+        in one with a sample that is damaged."""
         data, other = shapes(self.path('a.lmdb')), shapes(self.path('b.lmdb'), train=8)
         kept, tapped = [], self.listen('tap')
         tap = Tap(tapped, self.listen(), kept)
@@ -33,6 +34,12 @@ class Messages(FlowTest):
         refused = self.decode(other, connect=tapped)
         self.finish(consumer)
         self.until(lambda: 'refuses this worker' in refused.log(), 'refusal')
+        for p in leaving:
+            self.assertEqual(p.stop(), 0)
+        self.shared_memory = False
+        consumer = self.count(data, steps=3)
+        leaving = [self.decode(data, connect=tapped), self.augment(tapped)]
+        self.finish(consumer)
         for p in leaving:
             self.assertEqual(p.stop(), 0)
         bad = damaged(data, self.path('bad.lmdb'))
@@ -46,7 +53,7 @@ class Messages(FlowTest):
     def test_every_kind_fits_its_schema(self):
         schemas = load_schemas()
         validators = {name: jsonschema.Draft202012Validator(s) for name, s in schemas.items()}
-        seen = {}
+        seen, self.places = {}, [0, 0]  # payloads in frames, in shared memory
         for frames in self.collect():
             head = msgpack.unpackb(frames[0])
             kind = head['kind']
@@ -57,6 +64,7 @@ class Messages(FlowTest):
                 body = msgpack.unpackb(frames[1])
                 validators['ticket_body'].validate(json.loads(json.dumps(body)))
                 self.payload(kind, head, body, frames)
+        self.assertGreater(min(self.places), 0, 'pixels in frames and in shared memory')
         self.assertEqual(set(seen), set(schemas) - {'ticket_body'}, seen)
 
     def payload(self, kind, head, body, frames):
@@ -66,7 +74,10 @@ class Messages(FlowTest):
                              [n] * 7)
         if kind in ('decoded', 'augmented'):
             end = max(o + 3 * h * w for o, h, w in zip(head['offset'], head['height'], head['width']))
-            self.assertEqual(end, len(frames[2]))
+            self.assertEqual(end, head['memory_bytes'] or len(frames[2]))
+            self.places[bool(head['memory_bytes'])] += 1
+            if head['memory_bytes']:
+                self.assertEqual(frames[2], b'')
         if kind == 'augmented':
             self.assertEqual(len(head['height']), n * len(head['params']))
             self.assertEqual(len(frames[3]), 4 * n * sum(head['params']))

@@ -20,6 +20,9 @@ static struct message example(enum message_kind kind) {
                           .serve = strings[0],
                           .datasets = t,
                           .dataset = text_of("0123"),
+                          .pid = 4711,
+                          .memory = {5, 9007199254740991, 3, 4096},
+                          .shared = 1,
                           .beat_ms = 500,
                           .silence_ms = 5000,
                           .run = text_of("d\xc3\xa9mo"),
@@ -89,6 +92,13 @@ static void key(struct frame *f, const char *name) {
   msgpack_pack_str_with_body(&f->packer, name, strlen(name));
 }
 
+/* All fields but credits. */
+static void begin_want(struct frame *f, size_t pairs) {
+  begin(f, pairs + 1, 1, "want");
+  key(f, "shared");
+  msgpack_pack_uint64(&f->packer, 1);
+}
+
 static enum status read_and_free(struct frame *f, struct message *m) {
   void *storage;
   enum status st = message_decode(f->buffer.data, f->buffer.size, m, &storage);
@@ -101,32 +111,32 @@ static void wrong_fields_are_refused(void **state) {
   (void)state;
   struct frame f;
   struct message m;
-  begin(&f, 3, 1, "want");
+  begin_want(&f, 3);
   key(&f, "credits");
   msgpack_pack_uint64(&f.packer, 5);
   assert_int_equal(read_and_free(&f, &m), OK);
   assert_int_equal(m.credits, 5);
-  begin(&f, 2, 1, "want"); /* missing */
+  begin_want(&f, 2); /* missing */
   assert_int_equal(read_and_free(&f, &m), E_FORMAT);
-  begin(&f, 3, 1, "want"); /* negative */
+  begin_want(&f, 3); /* negative */
   key(&f, "credits");
   msgpack_pack_int64(&f.packer, -1);
   assert_int_equal(read_and_free(&f, &m), E_FORMAT);
-  begin(&f, 3, 1, "want"); /* over its limit */
+  begin_want(&f, 3); /* over its limit */
   key(&f, "credits");
   msgpack_pack_uint64(&f.packer, (uint64_t)1 << 53);
   assert_int_equal(read_and_free(&f, &m), E_FORMAT);
-  begin(&f, 3, 1, "want"); /* another type */
+  begin_want(&f, 3); /* another type */
   key(&f, "credits");
   msgpack_pack_str_with_body(&f.packer, "5", 1);
   assert_int_equal(read_and_free(&f, &m), E_FORMAT);
-  begin(&f, 4, 1, "want"); /* unknown key */
+  begin_want(&f, 4); /* unknown key */
   key(&f, "credits");
   msgpack_pack_uint64(&f.packer, 5);
   key(&f, "more");
   msgpack_pack_uint64(&f.packer, 5);
   assert_int_equal(read_and_free(&f, &m), E_FORMAT);
-  begin(&f, 4, 1, "want"); /* repeated key */
+  begin_want(&f, 4); /* repeated key */
   key(&f, "credits");
   msgpack_pack_uint64(&f.packer, 5);
   key(&f, "credits");
