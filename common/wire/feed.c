@@ -26,7 +26,7 @@ const struct opt feed_opts[] = {
     {"shard", OPT_INT, offsetof(struct feed_options, shard), "32", "most images per ticket, an even number"},
     {"window", OPT_INT, offsetof(struct feed_options, window), "3", "batches in memory"},
     {"lease-ms", OPT_INT, offsetof(struct feed_options, lease_ms), "10000",
-     "a shard that is not back after this time is handed out again"},
+     "a shard that is not back after this time, or earlier if that is unusually long, is handed out again"},
     {"worker-wait-s", OPT_FLOAT, offsetof(struct feed_options, worker_wait_s), "60",
      "give up when there has been no decode or no augment worker for this long"},
     {0}};
@@ -85,12 +85,16 @@ enum status feed_open(struct feed **out, const struct feed_options *options, con
   if (!f) return fail(E_MEMORY, "out of memory");
   f->options = *options;
   f->wake = -1;
+  f->hedge_credit = 2 * HEDGE_SHARE;
   enum status st = OK;
   TRY(check_options(options, plan));
   snprintf(f->run, sizeof f->run, "%s", plan->run);
   if (getrandom(&f->incarnation, sizeof f->incarnation, 0) != sizeof f->incarnation)
     TRY(fail(E_IO, "no random numbers: %s", strerror(errno)));
   f->incarnation >>= 11; /* 53 bits: what every JSON reader keeps */
+  f->names = calloc(SESSIONS_MAX, sizeof *f->names);
+  if (!f->names) TRY(fail(E_MEMORY, "out of memory"));
+  pace_open(&f->pace, options->lease_ms);
   TRY(self_test(f->check));
   TRY(dataset_open(&f->dataset, options->dataset));
   TRY(window_open(&f->window, f->dataset, plan, options->shard, options->window));
@@ -128,6 +132,7 @@ void feed_close(struct feed **feed) {
   ledger_close(&f->ledger);
   window_close(&f->window);
   dataset_close(&f->dataset);
+  free(f->names);
   free(f);
   *feed = NULL;
 }

@@ -10,9 +10,14 @@
 
 #include "wire/feed.h"
 #include "wire/ledger.h"
+#include "wire/pace.h"
 #include "wire/self_test.h"
 #include "wire/server.h"
 #include "wire/window.h"
+
+/* For every HEDGE_SHARE shards that come back one may be hedged, and no more than HEDGE_BURST at once: second
+ * tickets never add more than this to the work of a run. */
+enum { HEDGE_SHARE = 8, HEDGE_BURST = 8 };
 
 struct feed {
   struct feed_options options;
@@ -30,12 +35,17 @@ struct feed {
   struct window window;
   struct server server;
   struct feed_counters count;
+  struct pace pace;
+  int hedge_credit; /* grows by one with every shard that comes back; a hedge costs several */
+  char (*names)[WORKER_NAME_MAX + 1]; /* [SESSIONS_MAX] of sessions, at number % SESSIONS_MAX */
   bool taken, closing, decoders_changed;
   int64_t roles_seen_ms; /* when there last was a worker of each role */
   enum status failure;
   char failure_text[1024];
   char refusal[256]; /* of the last worker turned away */
 };
+
+/* --- feed_serve.c: what the workers say --- */
 
 /* Takes over the bound socket. */
 void feed_serve_open(struct feed *feed, void *socket);
@@ -45,5 +55,30 @@ void *feed_serve(void *arg);
 
 /* Whether a worker of this role is there and talks. Locked. */
 bool feed_has_role(const struct feed *feed, const char *role);
+
+/* --- feed_tickets.c: which worker gets which shard. Locked, serving thread. --- */
+
+/* Ends the run with the last failure's message; the first reason stays. */
+void feed_stop_run(struct feed *feed, enum status status);
+
+struct message feed_envelope(const struct feed *feed, enum message_kind kind, uint64_t attempt);
+
+/* Gives waiting shards to workers with credit, oldest first. */
+void feed_hand_out(struct feed *feed);
+
+/* Gives late shards to another worker too. Returns after how many ms the next one may be late. */
+int64_t feed_hedge(struct feed *feed, int64_t now_ms);
+
+void feed_end_leases(struct feed *feed, int64_t now_ms);
+
+/* The result of this attempt was the first one. */
+void feed_came_back(struct feed *feed, struct shard *shard, uint64_t attempt, int64_t now_ms);
+
+/* A decode worker has passed a shard on (`passed`); a worker could not make one (`failed`). */
+void feed_passed(struct feed *feed, const struct session *from, const struct message *message);
+void feed_failed(struct feed *feed, const struct session *from, const struct message *message);
+
+/* A worker has left; `lost`: died or fell silent. */
+void feed_lose(struct feed *feed, const struct session *session, bool lost);
 
 #endif

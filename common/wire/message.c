@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define KIND(k)  (1U << MESSAGE_##k)
-#define ENVELOPE (KIND(TICKET) | KIND(DECODED) | KIND(AUGMENTED) | KIND(ACK) | KIND(FAILED))
+#define ENVELOPE (KIND(TICKET) | KIND(PASSED) | KIND(DECODED) | KIND(AUGMENTED) | KIND(ACK) | KIND(FAILED))
 #define GREETING (KIND(HELLO) | KIND(WELCOME))
 #define PAYLOAD  (KIND(DECODED) | KIND(AUGMENTED))
 #define AT(m)    offsetof(struct message, m)
@@ -16,16 +16,23 @@ static const uint64_t json_max = 9007199254740991;
 static const struct {
   const char *name;
   int frames; /* header [, ticket body [, pixels [, parameters]]] */
-} kinds[MESSAGE_KINDS] = {[MESSAGE_HELLO] = {"hello", 1},     [MESSAGE_WELCOME] = {"welcome", 1},
-                          [MESSAGE_REFUSE] = {"refuse", 1},   [MESSAGE_DECODERS] = {"decoders", 1},
-                          [MESSAGE_WANT] = {"want", 1},       [MESSAGE_TICKET] = {"ticket", 2},
-                          [MESSAGE_DECODED] = {"decoded", 3}, [MESSAGE_AUGMENTED] = {"augmented", 4},
-                          [MESSAGE_ACK] = {"ack", 1},         [MESSAGE_FAILED] = {"failed", 1},
-                          [MESSAGE_BEAT] = {"beat", 1},       [MESSAGE_BYE] = {"bye", 1}};
+} kinds[MESSAGE_KINDS] = {[MESSAGE_HELLO] = {"hello", 1},
+                          [MESSAGE_WELCOME] = {"welcome", 1},
+                          [MESSAGE_REFUSE] = {"refuse", 1},
+                          [MESSAGE_DECODERS] = {"decoders", 1},
+                          [MESSAGE_WANT] = {"want", 1},
+                          [MESSAGE_TICKET] = {"ticket", 2},
+                          [MESSAGE_PASSED] = {"passed", 1},
+                          [MESSAGE_DECODED] = {"decoded", 3},
+                          [MESSAGE_AUGMENTED] = {"augmented", 4},
+                          [MESSAGE_ACK] = {"ack", 1},
+                          [MESSAGE_FAILED] = {"failed", 1},
+                          [MESSAGE_BEAT] = {"beat", 1},
+                          [MESSAGE_BYE] = {"bye", 1}};
 
 static const struct field table[] = {
     {"role", FIELD_TEXT, KIND(HELLO), AT(role), 16},
-    {"worker", FIELD_TEXT, KIND(HELLO), AT(worker), WORKER_NAME_MAX},
+    {"worker", FIELD_TEXT, KIND(HELLO) | KIND(PASSED), AT(worker), WORKER_NAME_MAX},
     {"build", FIELD_TEXT, KIND(HELLO), AT(build), 64},
     {"check", FIELD_TEXT, KIND(HELLO), AT(check), 64},
     {"serve", FIELD_TEXT, KIND(HELLO), AT(serve), ENDPOINT_MAX},
@@ -43,8 +50,9 @@ static const struct field table[] = {
     {"incarnation", FIELD_UINT, KIND(WELCOME) | ENVELOPE, AT(incarnation), json_max},
     {"attempt", FIELD_UINT, ENVELOPE, AT(attempt), UINT32_MAX},
     {"lease_ms", FIELD_UINT, KIND(TICKET) | KIND(DECODED) | KIND(AUGMENTED), AT(lease_ms), 86400000},
-    {"step", FIELD_UINT, KIND(ACK) | KIND(FAILED), AT(step), UINT32_MAX},
-    {"shard", FIELD_UINT, KIND(ACK) | KIND(FAILED), AT(shard), UINT32_MAX},
+    {"step", FIELD_UINT, KIND(PASSED) | KIND(ACK) | KIND(FAILED), AT(step), UINT32_MAX},
+    {"shard", FIELD_UINT, KIND(PASSED) | KIND(ACK) | KIND(FAILED), AT(shard), UINT32_MAX},
+    {"avoid", FIELD_TEXTS, KIND(TICKET), AT(avoid), WORKER_NAME_MAX, AVOID_MAX},
     {"reason", FIELD_TEXT, KIND(REFUSE) | KIND(FAILED) | KIND(BYE), AT(reason), 1023},
     {"decoders", FIELD_TEXTS, KIND(DECODERS), AT(decoders), ENDPOINT_MAX, 240},
     {"credits", FIELD_UINT, KIND(WANT), AT(credits), json_max},

@@ -14,7 +14,8 @@ enum {
   SHARD_ENTRIES = 256 * 8, /* most (view, image) pairs: POLICY_MAX_VIEWS views */
   ENDPOINT_MAX = 255,
   WORKER_NAME_MAX = 95,
-  RUN_NAME_MAX = 127
+  RUN_NAME_MAX = 127,
+  AVOID_MAX = 8 /* most workers that a ticket avoids */
 };
 
 enum message_kind {
@@ -24,6 +25,7 @@ enum message_kind {
   MESSAGE_DECODERS,
   MESSAGE_WANT,
   MESSAGE_TICKET,
+  MESSAGE_PASSED,
   MESSAGE_DECODED,
   MESSAGE_AUGMENTED,
   MESSAGE_ACK,
@@ -41,8 +43,9 @@ struct memory_place {
 
 struct message {
   enum message_kind kind;
+  struct text worker; /* hello: its name; passed: the augment worker's */
   /* hello */
-  struct text role, worker, build, check, serve;
+  struct text role, build, check, serve;
   struct texts datasets;
   /* welcome */
   struct text dataset;
@@ -55,7 +58,8 @@ struct message {
   /* welcome, and the envelope of ticket, decoded, augmented, ack, failed */
   struct text run;
   uint64_t incarnation, attempt, lease_ms;
-  uint64_t step, shard;  /* ack, failed: where no ticket body travels */
+  uint64_t step, shard;  /* passed, ack, failed: where no ticket body travels */
+  struct texts avoid;    /* ticket: augment workers that it should not be passed to */
   struct text reason;    /* refuse, failed, bye */
   struct texts decoders; /* endpoints */
   uint64_t credits;      /* want: shards the worker can take in this session, from its start */

@@ -36,11 +36,11 @@ static struct session *find_peer(struct server *server, const struct peer *peer)
   return NULL;
 }
 
-static void remove_session(struct server *server, struct session *session) {
+static void remove_session(struct server *server, struct session *session, bool lost) {
   for (size_t i = 0; i < server->n; i++) {
     if (server->sessions[i] != session) continue;
     memmove(&server->sessions[i], &server->sessions[i + 1], (--server->n - i) * sizeof(struct session *));
-    server->hooks.left(server->hooks.owner, session);
+    server->hooks.left(server->hooks.owner, session, lost);
     slot_reader_close(&session->reader);
     free(session);
     return;
@@ -49,7 +49,7 @@ static void remove_session(struct server *server, struct session *session) {
 
 void server_dismiss(struct server *server, struct session *session, const char *reason) {
   say_bye(server, &session->peer, reason);
-  remove_session(server, session);
+  remove_session(server, session, false);
 }
 
 static struct session *add_session(struct server *server) {
@@ -72,7 +72,8 @@ static void refuse(struct server *server, const struct packet *p, const char *re
 static void on_hello(struct server *server, const struct packet *p) {
   for (size_t i = server->n; i-- > 0;) {
     struct session *s = server->sessions[i];
-    if (text_is(p->head.worker, s->worker) || find_peer(server, &p->from) == s) remove_session(server, s);
+    if (text_is(p->head.worker, s->worker) || find_peer(server, &p->from) == s)
+      remove_session(server, s, false);
   }
   const char *reason = server->hooks.admit(server->hooks.owner, &p->head);
   struct session *s = reason ? NULL : add_session(server);
@@ -125,7 +126,7 @@ static void on_message(struct server *server, struct packet **packet) {
     s->shares = p->head.shared;
     return;
   case MESSAGE_BEAT: s->count = p->head.count; return;
-  case MESSAGE_BYE: remove_session(server, s); return;
+  case MESSAGE_BYE: remove_session(server, s, false); return;
   default:
     if (find_pixels(server, s, p)) server->hooks.message(server->hooks.owner, s, packet);
   }
@@ -159,8 +160,20 @@ void server_tick(struct server *server, int64_t now_ms) {
     s->silent = true;
     log_warn("%s: nothing heard from worker %s for %d s; its work goes elsewhere", server->drops.where,
              s->worker, SILENCE_MS / 1000);
-    server->hooks.left(server->hooks.owner, s);
+    server->hooks.left(server->hooks.owner, s, true);
   }
+}
+
+struct session *server_session(const struct server *server, uint64_t number) {
+  for (size_t i = 0; i < server->n; i++)
+    if (server->sessions[i]->number == number) return server->sessions[i];
+  return NULL;
+}
+
+struct session *server_worker(const struct server *server, struct text worker) {
+  for (size_t i = 0; i < server->n; i++)
+    if (text_is(worker, server->sessions[i]->worker)) return server->sessions[i];
+  return NULL;
 }
 
 struct session *server_with_credit(struct server *server, const char *role,
@@ -182,7 +195,7 @@ enum status server_send(struct server *server, struct session *session, const st
   if (st == OK && work) session->sent++;
   if (st == E_NOT_FOUND) {
     log_info("%s: worker %s is gone", server->drops.where, session->worker);
-    remove_session(server, session);
+    remove_session(server, session, true);
   }
   return st;
 }

@@ -32,7 +32,8 @@ struct server_hooks {
   void (*welcome)(void *owner, struct message *welcome); /* fills run, incarnation, dataset and, of
                                                             a producer, memory */
   void (*joined)(void *owner, struct session *session);  /* welcome was sent, or a silent one talks again */
-  void (*left)(void *owner, struct session *session); /* gone or silent: work it holds should go elsewhere */
+  /* Its work should go elsewhere. `lost`: it is silent or cannot be reached, and did not say bye. */
+  void (*left)(void *owner, struct session *session, bool lost);
   void (*message)(void *owner, struct session *session,
                   struct packet **packet); /* may take the packet: null it */
 };
@@ -58,6 +59,10 @@ enum status server_pump(struct server *server);
 
 /* Heartbeats out, silence and lost connections noticed. */
 void server_tick(struct server *server, int64_t now_ms);
+
+/* The session with this number, or of this worker; NULL: none. */
+struct session *server_session(const struct server *server, uint64_t number);
+struct session *server_worker(const struct server *server, struct text worker);
 
 /* The next worker of `role` with credit, in turn; `avoid` (may be NULL) names workers to pass over. NULL:
  * none. */

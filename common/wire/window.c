@@ -12,8 +12,10 @@ enum { PAST_STEPS = 64, ALIGN = 64 };
 
 /* A consumed shard, to compare late duplicates with. */
 struct past_shard {
+  uint64_t ticket; /* digest of its body */
   int64_t first, n;
   struct shard_digest digest;
+  uint64_t made_by;
 };
 
 /* A consumed step: slot step % PAST_STEPS. */
@@ -90,6 +92,7 @@ static enum status fill(struct window *w, int64_t step) {
     struct shard *s = &b->shards[b->n_shards];
     int64_t end = shard_end(w, b, first);
     *s = (struct shard){.body = s->body, .first = first, .n = end - first};
+    for (int64_t i = first; i < end; i++) s->cost += b->decoded_bytes[i];
     enum status st = write_ticket(w, b, s, b->n_shards++);
     if (st != OK) return st;
     first = end;
@@ -220,6 +223,23 @@ struct batch *window_batch(struct window *w, int64_t step) {
   return &w->batches[step % w->size];
 }
 
+struct shard *window_shard(struct window *w, int64_t step, int64_t shard) {
+  struct batch *b = window_batch(w, step);
+  return b && shard < b->n_shards ? &b->shards[shard] : NULL;
+}
+
+struct cursor window_begin(const struct window *w) {
+  return (struct cursor){w->next, -1, NULL};
+}
+
+bool window_each(struct window *w, struct cursor *c) {
+  for (c->shard++;; c->step++, c->shard = 0) {
+    if (!window_batch(w, c->step)) return false;
+    c->at = window_shard(w, c->step, c->shard);
+    if (c->at) return true;
+  }
+}
+
 /* --- Results -------------------------------------------------------------------------------------------- */
 
 /* An `augmented` message whose layout has been checked against the policy. */
@@ -296,46 +316,55 @@ static bool believed(const struct packet *p) {
   return false;
 }
 
-static enum accepted accept_past(const struct window *w, struct packet *p, const struct ticket *t) {
+static enum accepted not_ours(void) {
+  fail(E_FORMAT, "augmented: the ticket is not one of this run");
+  return ACCEPTED_NOT;
+}
+
+static enum accepted accept_past(const struct window *w, struct packet *p, const struct ticket *t,
+                                 struct arrival *a) {
   const struct past *past = &w->past[t->step % PAST_STEPS];
   if (past->step != (int64_t)t->step) return ACCEPTED_OLD;
   const struct past_shard *s = (int64_t)t->shard < past->n_shards ? &past->shards[t->shard] : NULL;
+  zmq_msg_t *body = &p->frame[FRAME_BODY];
+  if (!s || XXH3_64bits(zmq_msg_data(body), zmq_msg_size(body)) != s->ticket) return not_ours();
   struct result r;
-  if (!s || (int64_t)t->first != s->first || (int64_t)t->ids.count != s->n ||
-      check_layout(w, p, t->ids.count, &r) != OK)
-    return ACCEPTED_NOT;
+  if (check_layout(w, p, (uint32_t)s->n, &r) != OK) return ACCEPTED_NOT;
+  a->made_by = s->made_by;
   struct shard_digest d = digest_of(w, &r, past->step, s->first, s->n);
   return believed(p) ? compare(d, s->digest) : ACCEPTED_LOST;
 }
 
-static enum accepted accept_ticket(struct window *w, struct packet *p, const struct ticket *t) {
-  if ((int64_t)t->step < w->next) return accept_past(w, p, t);
+static enum accepted accept_ticket(struct window *w, struct packet *p, const struct ticket *t, uint64_t by,
+                                   struct arrival *a) {
+  if ((int64_t)t->step < w->next) return accept_past(w, p, t, a);
   struct batch *b = window_batch(w, (int64_t)t->step);
   struct shard *s = b && (int64_t)t->shard < b->n_shards ? &b->shards[t->shard] : NULL;
   zmq_msg_t *body = &p->frame[FRAME_BODY];
-  if (!s || zmq_msg_size(body) != s->body_size || memcmp(zmq_msg_data(body), s->body, s->body_size) != 0) {
-    fail(E_FORMAT, "augmented: the ticket is not one of this run");
-    return ACCEPTED_NOT;
-  }
+  if (!s || zmq_msg_size(body) != s->body_size || memcmp(zmq_msg_data(body), s->body, s->body_size) != 0)
+    return not_ours();
   struct result r;
   if (check_layout(w, p, (uint32_t)s->n, &r) != OK) return ACCEPTED_NOT;
   struct shard_digest d = digest_of(w, &r, b->view.step, s->first, s->n);
-  if (s->state == SHARD_DONE) return believed(p) ? compare(d, s->digest) : ACCEPTED_LOST;
+  if (s->state == SHARD_DONE) {
+    a->made_by = s->made_by;
+    return believed(p) ? compare(d, s->digest) : ACCEPTED_LOST;
+  }
   store(w, b, s, &r);
   if (!believed(p)) return ACCEPTED_LOST;
   s->state = SHARD_DONE;
   s->digest = d;
+  s->made_by = by;
   b->done++;
   return ACCEPTED_NEW;
 }
 
-enum accepted window_accept(struct window *w, struct packet *packet, uint64_t *step, uint64_t *shard) {
+enum accepted window_accept(struct window *w, struct packet *packet, uint64_t by, struct arrival *arrival) {
   struct ticket t;
   zmq_msg_t *body = &packet->frame[FRAME_BODY];
   if (ticket_decode(zmq_msg_data(body), zmq_msg_size(body), &t) != OK) return ACCEPTED_NOT;
-  *step = t.step;
-  *shard = t.shard;
-  enum accepted a = accept_ticket(w, packet, &t);
+  *arrival = (struct arrival){.step = t.step, .shard = t.shard};
+  enum accepted a = accept_ticket(w, packet, &t, by, arrival);
   ticket_free(&t);
   return a;
 }
@@ -356,8 +385,11 @@ enum status window_advance(struct window *w) {
   struct past *past = &w->past[w->next % PAST_STEPS];
   past->step = w->next;
   past->n_shards = b->n_shards;
-  for (int64_t k = 0; k < b->n_shards; k++)
-    past->shards[k] = (struct past_shard){b->shards[k].first, b->shards[k].n, b->shards[k].digest};
+  for (int64_t k = 0; k < b->n_shards; k++) {
+    const struct shard *s = &b->shards[k];
+    past->shards[k] =
+        (struct past_shard){XXH3_64bits(s->body, s->body_size), s->first, s->n, s->digest, s->made_by};
+  }
   w->next++;
   return fill(w, w->next + w->size - 1);
 }

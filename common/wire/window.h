@@ -12,7 +12,11 @@
 #include "wire/packet.h"
 #include "wire/ticket.h"
 
-enum { FAILURES_MAX = 3, SHARD_BYTES = 64 << 20 /* of decoded images, unless one pair has more */ };
+enum {
+  FAILURES_MAX = 3,
+  LOSSES_MAX = 5,
+  SHARD_BYTES = 64 << 20 /* of decoded images, unless one pair has more */
+};
 
 enum shard_state { SHARD_WAITING, SHARD_LEASED, SHARD_DONE };
 
@@ -20,16 +24,27 @@ struct shard_digest {
   uint64_t pixels, labels;
 };
 
+/* A shard handed out: it is with `holder` until that one tells that it is `at` an augment worker. */
+struct lease {
+  uint64_t holder, at; /* session numbers; 0: none */
+  uint64_t attempt;
+  int64_t sent_ms, deadline_ms;
+};
+
 struct shard {
   uint8_t *body; /* the encoded ticket */
   size_t body_size;
   int64_t first, n; /* positions first .. first+n-1 of the batch */
+  int64_t cost;     /* bytes of its decoded images */
   enum shard_state state;
   uint64_t attempt;           /* of the last time it was handed out, from 1 */
-  uint64_t holder;            /* session number */
-  int64_t deadline_ms;        /* of the lease; after a failure, of the wait for another worker */
+  struct lease lease[2];      /* LEASED: [0], and [1] while it is hedged */
   struct shard_digest digest; /* when done */
+  uint64_t made_by;           /* when done: session of the worker it came from */
   int failures;
+  int64_t prefer_until_ms; /* after a failure: until then a worker that has not failed on it is preferred */
+  int losses;              /* workers that died or fell silent while they had it */
+  char lost_with[WORKER_NAME_MAX + 1];
   char failed_on[FAILURES_MAX][WORKER_NAME_MAX + 1];
 };
 
@@ -70,6 +85,17 @@ int64_t window_shard_bytes(const struct window *window);
 /* The batch of a step that is in the window; NULL otherwise. */
 struct batch *window_batch(struct window *window, int64_t step);
 
+/* A shard of a step that is in the window; NULL otherwise. */
+struct shard *window_shard(struct window *window, int64_t step, int64_t shard);
+
+/* All shards in the window, oldest first: for (c = window_begin(w); window_each(w, &c);) ... c.at */
+struct cursor {
+  int64_t step, shard;
+  struct shard *at;
+};
+struct cursor window_begin(const struct window *window);
+bool window_each(struct window *window, struct cursor *cursor);
+
 enum accepted {
   ACCEPTED_NEW,
   ACCEPTED_SAME,      /* here already, with the same bytes */
@@ -79,8 +105,15 @@ enum accepted {
   ACCEPTED_NOT        /* not an answer to a ticket of this run; fail_message() says why */
 };
 
-/* Puts an `augmented` shard in its place. *ticket names it unless ACCEPTED_NOT. */
-enum accepted window_accept(struct window *window, struct packet *packet, uint64_t *step, uint64_t *shard);
+/* What a result turned out to be. */
+struct arrival {
+  uint64_t step, shard; /* unless ACCEPTED_NOT */
+  uint64_t made_by;     /* ACCEPTED_SAME, ACCEPTED_DIFFERENT: the session that the first one came from */
+};
+
+/* Puts an `augmented` shard that came from session `by` in its place. */
+enum accepted window_accept(struct window *window, struct packet *packet, uint64_t by,
+                            struct arrival *arrival);
 
 /* The ledger line of the complete batch `next`. */
 struct ledger_line window_line(const struct window *window);

@@ -41,6 +41,16 @@ void work_push(struct work_queue *q, struct work *w) {
   q->n++;
 }
 
+void work_enqueue(struct work_queue *q, struct work *w) {
+  if (!q->n || w->input->attempt <= 1) {
+    work_push(q, w);
+    return;
+  }
+  w->next = q->head;
+  q->head = w;
+  q->n++;
+}
+
 struct work *work_pop(struct work_queue *q) {
   struct work *w = q->head;
   if (!w) return NULL;
@@ -49,14 +59,19 @@ struct work *work_pop(struct work_queue *q) {
   return w;
 }
 
+void work_unlink(struct work_queue *q, struct work *w) {
+  struct work **at = &q->head;
+  while (*at != w) at = &(*at)->next;
+  *at = w->next;
+  if (!w->next) q->tail = at;
+  q->n--;
+}
+
 /* Unlinks the first item of a holder, of the step and shard of a ticket unless NULL. */
 static struct work *unlink_first(struct work_queue *q, uint64_t source, const struct ticket *of) {
-  for (struct work **at = &q->head; q->n && *at; at = &(*at)->next) {
-    struct work *w = *at;
+  for (struct work *w = q->head; w; w = w->next) {
     if (w->source != source || (of && (w->ticket.step != of->step || w->ticket.shard != of->shard))) continue;
-    *at = w->next;
-    if (!w->next) q->tail = at;
-    q->n--;
+    work_unlink(q, w);
     return w;
   }
   return NULL;
@@ -69,6 +84,8 @@ struct work *work_take(struct work_queue *q, uint64_t source) {
 void work_drop(struct work_queue *q, uint64_t source, uint64_t step, uint64_t shard) {
   struct ticket of = {.step = step, .shard = shard};
   for (struct work *w; (w = unlink_first(q, source, &of));) work_free(w);
+  for (struct work *w = q->head; w; w = w->next)
+    w->settled |= w->ticket.step == step && w->ticket.shard == shard;
 }
 
 void work_queue_clear(struct work_queue *q) {
@@ -157,8 +174,8 @@ bool work_has(const struct work *w, zmq_msg_t *body) {
          memcmp(zmq_msg_data(own), zmq_msg_data(body), zmq_msg_size(body)) == 0;
 }
 
-bool work_queue_holds(const struct work_queue *q, zmq_msg_t *body) {
-  for (const struct work *w = q->head; w; w = w->next)
-    if (work_has(w, body)) return true;
-  return false;
+struct work *work_find(const struct work_queue *q, zmq_msg_t *body) {
+  struct work *w = q->head;
+  while (w && !work_has(w, body)) w = w->next;
+  return w;
 }

@@ -9,15 +9,21 @@ struct work_queue {
   int n;
 };
 
-void work_push(struct work_queue *queue, struct work *work);
-struct work *work_pop(struct work_queue *queue); /* NULL: empty */
+void work_push(struct work_queue *queue, struct work *work); /* to the end */
+struct work *work_pop(struct work_queue *queue);             /* NULL: empty */
 void work_queue_clear(struct work_queue *queue);
 
 /* Whether this is the shard with exactly this ticket body. */
 bool work_has(const struct work *work, zmq_msg_t *body);
 
-/* Whether a shard with exactly this ticket body is in the queue. */
-bool work_queue_holds(const struct work_queue *queue, zmq_msg_t *body);
+/* The shard with exactly this ticket body; NULL: not in the queue. */
+struct work *work_find(const struct work_queue *queue, zmq_msg_t *body);
+
+/* To the end of the queue, or to its front when it has been handed out before: the run may be waiting for it. */
+void work_enqueue(struct work_queue *queue, struct work *work);
+
+/* Takes an item out of the queue. */
+void work_unlink(struct work_queue *queue, struct work *work);
 
 /* Takes the packet (`ticket` or `decoded`) and copies its body to the result. NULL: dropped and counted,
  * because the body is not a ticket; the packet is still the caller's then. */
@@ -38,7 +44,7 @@ bool work_is_done(const struct work *work);
 /* The first item of a holder, taken out of the queue; NULL: none. */
 struct work *work_take(struct work_queue *queue, uint64_t source);
 
-/* Frees a holder's items of this step and shard. */
+/* Frees a holder's items of this step and shard; those of others are not made again when their holder leaves. */
 void work_drop(struct work_queue *queue, uint64_t source, uint64_t step, uint64_t shard);
 
 #endif

@@ -41,8 +41,8 @@ struct worker {
   uint64_t incarnation;
   struct work_queue inputs, results;
   struct work_queue
-      lent; /* serving: tickets of shards that augment workers hold, to be made again if one leaves */
-  const struct work *now; /* what the stage is working on; NULL between shards */
+      lent;         /* serving: tickets of shards that augment workers hold, to be made again if one leaves */
+  struct work *now; /* what the stage is working on; NULL between shards */
   struct sent sent[AUGMENT_UNACKED];
   int unacked;
   struct slots slots;
@@ -84,15 +84,23 @@ static void forget(struct worker *w) {
   slots_trim(&w->slots);
 }
 
+/* Of this run and still in hand; NULL: not here. */
+static struct work *in_hand(struct worker *w, zmq_msg_t *body) {
+  if (w->now && current(w, w->now->input) && work_has(w->now, body)) return w->now;
+  struct work *work = work_find(&w->inputs, body);
+  return work ? work : work_find(&w->results, body);
+}
+
 static void on_ticket(struct worker *w, struct packet **p) {
   zmq_msg_t *body = &(*p)->frame[FRAME_BODY];
-  /* Handed out again while it is still here: the result in hand will do, whatever its attempt. */
-  if (!w->stage->serves || !current(w, &(*p)->head) ||
-      (w->now && current(w, w->now->input) && work_has(w->now, body)) || work_queue_holds(&w->inputs, body) ||
-      work_queue_holds(&w->results, body))
+  if (!w->stage->serves || !current(w, &(*p)->head)) return;
+  struct work *work = in_hand(w, body);
+  if (work) { /* handed out again while it is still here: it goes on as this attempt */
+    work->packet->head.attempt = work->output.attempt = (*p)->head.attempt;
     return;
-  struct work *work = work_open(w, &w->drops, p, 0);
-  if (work) work_push(&w->inputs, work);
+  }
+  work = work_open(w, &w->drops, p, 0);
+  if (work) work_enqueue(&w->inputs, work);
 }
 
 static enum status pump_consumer(struct worker *w) {
@@ -128,7 +136,7 @@ static enum status pump_decoder(struct worker *w, struct upstream *u) {
     if (st != OK) return st == E_AGAIN ? OK : st;
     if (p->head.kind == MESSAGE_DECODED) {
       struct work *work = current(w, &p->head) ? work_open(w, &w->drops, &p, u->number) : NULL;
-      if (work) work_push(&w->inputs, work);
+      if (work) work_enqueue(&w->inputs, work);
     }
     packet_free(&p);
   }
@@ -144,34 +152,74 @@ static void envelope(struct message *m, enum message_kind kind, const struct mes
   m->lease_ms = input->lease_ms;
 }
 
-/* Gives results to augment workers with credit. Lent in shared memory, a shard stays here until it is acknowledged; sent
- * through the socket, only its ticket does. */
-static void deliver(struct worker *w) {
-  struct session *s;
-  while (w->results.n && (s = server_with_credit(&w->server, "augment", NULL, NULL))) {
-    struct work *work = w->results.head;
-    struct message head;
-    zmq_msg_t frames[2];
-    enum status st = work_result(work, s->shares, &head, frames, 2);
-    if (st == OK) st = server_send(&w->server, s, &head, frames, 2, true);
-    if (st == E_NOT_FOUND) continue;
-    if (st == E_AGAIN) return;
-    if (st != OK) log_warn("%s", fail_message());
-    if (st == E_MEMORY) return;
-    work_pop(&w->results);
-    if (!head.memory.bytes) work_strip(work);
-    work->source = s->number;
-    work_push(&w->lent, work);
-  }
-}
-
-static void send_failed(struct worker *w, const struct work *work) {
+/* Says that a shard cannot be made: fail_message() is the reason. */
+static void send_failed(struct worker *w, const struct work *work, enum status status) {
+  w->count.errors[counter_error_of(status)]++;
   struct message m = {
       .step = work->ticket.step, .shard = work->ticket.shard, .reason = text_of(fail_message())};
   envelope(&m, MESSAGE_FAILED, work->input);
   log_warn("step %llu, shard %llu: %s", (unsigned long long)m.step, (unsigned long long)m.shard,
            fail_message());
   link_send(&w->consumer, &m, NULL, 0);
+}
+
+static bool is_listed(const struct texts *names, const char *name) {
+  for (uint32_t i = 0; i < names->count; i++)
+    if (text_is(names->at[i], name)) return true;
+  return false;
+}
+
+static bool is_avoided(const void *arg, const struct session *s) {
+  const struct work *work = arg;
+  return is_listed(&work->input->avoid, s->worker);
+}
+
+/* An augment worker for this shard: not one of those its ticket avoids, unless there is no other. */
+static struct session *taker_of(struct worker *w, const struct work *work) {
+  struct session *s = server_with_credit(&w->server, "augment", is_avoided, work);
+  if (s || !work->input->avoid.count) return s;
+  for (size_t i = 0; i < w->server.n; i++)
+    if (!w->server.sessions[i]->silent && !is_avoided(work, w->server.sessions[i])) return NULL;
+  return server_with_credit(&w->server, "augment", NULL, NULL);
+}
+
+/* Lent in shared memory, a shard stays here until it is acknowledged; sent through the socket, only its ticket does. */
+static enum status give(struct worker *w, struct work *work, struct session *to) {
+  struct message head, passed = {.step = work->ticket.step, .shard = work->ticket.shard};
+  char name[WORKER_NAME_MAX + 1];
+  memcpy(name, to->worker, sizeof name);
+  uint64_t holder = to->number;
+  zmq_msg_t frames[2];
+  enum status st = work_result(work, to->shares, &head, frames, 2);
+  if (st == OK) st = server_send(&w->server, to, &head, frames, 2, true);
+  if (st != OK) return st;
+  envelope(&passed, MESSAGE_PASSED, work->input);
+  passed.worker = text_of(name);
+  link_send(&w->consumer, &passed, NULL, 0);
+  work_unlink(&w->results, work);
+  if (!head.memory.bytes) work_strip(work);
+  work->source = holder;
+  work_push(&w->lent, work);
+  return OK;
+}
+
+/* Gives results to augment workers with credit, in order but for those that nobody can take yet. */
+static void deliver(struct worker *w) {
+  for (struct work *work = w->results.head, *next; work; work = next) {
+    next = work->next;
+    struct session *to = taker_of(w, work);
+    if (!to) continue;
+    enum status st = give(w, work, to);
+    if (st == OK || st == E_AGAIN) continue;
+    if (st == E_MEMORY) return;
+    if (st == E_NOT_FOUND) {
+      next = work; /* it left; perhaps another can take it */
+      continue;
+    }
+    send_failed(w, work, st);
+    work_unlink(&w->results, work);
+    work_free(work);
+  }
 }
 
 /* Tells the decode worker that its shard is not needed any more. */
@@ -193,10 +241,12 @@ static bool send_augmented(struct worker *w, struct work *work) {
         (struct sent){work->ticket.step, work->ticket.shard, head.attempt, shared ? work->slot : NULL};
     if (shared) work->slot = NULL;
     w->sent_at_ms = clock_ms();
-  } else if (st != E_AGAIN) {
-    log_warn("%s", fail_message());
+    return true;
   }
-  return st == OK;
+  w->count.errors[ERROR_UNSENT]++;
+  if (st == E_AGAIN) return false; /* the lease makes up for it */
+  send_failed(w, work, st);
+  return true;
 }
 
 static void grant(struct worker *w) {
@@ -280,17 +330,15 @@ static enum status work_one(struct worker *w) {
     work_free(work);
     return st;
   } else {
-    w->count.errors[counter_error_of(st)]++;
-    send_failed(w, work);
+    send_failed(w, work, st);
   }
   bool wanted = st == OK && current(w, work->input);
   if (wanted && w->stage->serves) {
-    work_push(&w->results, work);
+    work_enqueue(&w->results, work);
     return OK;
   }
   /* Not before the consumer has the result: until then the decode worker can make it again. */
   bool told = wanted ? send_augmented(w, work) : st != OK;
-  w->count.errors[ERROR_UNSENT] += wanted && !told;
   if (told && !w->stage->serves) release_input(w, work);
   work_free(work);
   return OK;
@@ -343,11 +391,16 @@ static void welcome(void *owner, struct message *m) {
 
 static void joined(void *owner, struct session *session) { (void)owner, (void)session; }
 
-/* An augment worker left, was killed or fell silent: others get what it held, made again if it is not here any more. */
-static void left(void *owner, struct session *session) {
+/* An augment worker left: others get what it held, made again if it is not here any more. What is lost with one that
+ * died or fell silent is the consumer's to give out again: it counts how often a shard is lost. */
+static void left(void *owner, struct session *session, bool lost) {
   struct worker *w = owner;
-  for (struct work *work; (work = work_take(&w->lent, session->number));)
-    work_push(work_is_done(work) ? &w->results : &w->inputs, work);
+  for (struct work *work; (work = work_take(&w->lent, session->number));) {
+    if (lost || work->settled)
+      work_free(work);
+    else
+      work_push(work_is_done(work) ? &w->results : &w->inputs, work);
+  }
 }
 
 static void on_served(void *owner, struct session *session, struct packet **packet) {
@@ -382,6 +435,15 @@ static enum status open_server(struct worker *w) {
   return OK;
 }
 
+/* A greeting that cannot be written would never leave. */
+static enum status check_hello(const struct worker *w) {
+  uint8_t *bytes = NULL;
+  size_t size;
+  enum status st = message_encode(&w->hello, &bytes, &size);
+  free(bytes);
+  return st == OK ? OK : fail_within(st, "--serve, host name or datasets cannot be told to the consumer");
+}
+
 static enum status worker_open(struct worker *w) {
   char host[64] = "";
   if (gethostname(host, sizeof host - 1) != 0) snprintf(host, sizeof host, "unknown");
@@ -407,6 +469,7 @@ static enum status worker_open(struct worker *w) {
   w->decoders.reads_memory = w->options->shared_memory;
   if (!w->stage->serves)
     slots_greet(&w->slots, &w->hello); /* a decode worker has pixels for augment workers only */
+  if (st == OK) st = check_hello(w);
   if (st == OK)
     st = link_open(&w->consumer, w->context, w->options->connect, FRAME_MAX, &w->hello, &w->drops);
   return st;

@@ -35,7 +35,8 @@ struct work {
   struct slot *slot;   /* they are there; NULL: in a frame */
   void *arrays[16];
   int n_arrays;
-  uint64_t source; /* number of the link it came from */
+  uint64_t source; /* number of the link it came from; of a lent one, of the session that holds it */
+  bool settled;    /* lent: another has delivered it */
   struct work *next;
 };
 

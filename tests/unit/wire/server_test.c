@@ -31,8 +31,8 @@ static void joined(void *owner, struct session *session) {
   ((struct owner *)owner)->joined++;
 }
 
-static void left(void *owner, struct session *session) {
-  (void)session;
+static void left(void *owner, struct session *session, bool lost) {
+  (void)session, (void)lost;
   ((struct owner *)owner)->left++;
 }
 
