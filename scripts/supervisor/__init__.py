@@ -6,5 +6,5 @@
     process    children and how they end         stage      one stage: a consumer and its workers
     crew       the workers of a stage            control    commands for a supervisor at work
     live       progress for people               report     report.html
-    cli        the commands
+    ledger     two ledgers compared              cli        the commands
 """

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from . import control, crew
+from . import control, crew, ledger
 from . import pipeline as pipelines
 from .errors import Failure, Interrupted, suggest
 from .execute import Executor, Selection
@@ -158,6 +158,13 @@ def scale_command(a):
     return 0
 
 
+def ledger_command(a):
+    """Compares the ledgers of two runs: `ledger diff A B`."""
+    same, lines = ledger.compare(a.first, a.second)
+    print('\n'.join(lines))
+    return 0 if same else 1
+
+
 def report_command(a):
     """Writes report.html anew."""
     _write_report(_find_run(a), Programs())
@@ -197,6 +204,9 @@ def _count(text):
 _COUNT = (['count'], {'metavar': 'N', 'nargs': '?', 'type': _count, 'help': 'augment workers'})
 _AUGMENT = (['--augment'], {'metavar': 'N', 'type': _count, 'help': 'the same'})
 _DECODE = (['--decode'], {'metavar': 'N', 'type': _count, 'help': 'decode workers'})
+_DIFF = (['action'], {'choices': ['diff'], 'help': 'say at which step they part, and in what'})
+_FIRST, _SECOND = (([name], {'metavar': metavar, 'help': 'a ledger.jsonl, or the folder of a stage or a run'})
+                   for name, metavar in (('first', 'A'), ('second', 'B')))
 _FOLLOW = (['--follow'], {'action': 'store_true', 'help': 'go on printing what is added, until Ctrl-C'})
 
 COMMANDS = {
@@ -206,6 +216,7 @@ COMMANDS = {
     'logs': (logs_command, [_STAGE, _FOLLOW, _LATEST]),
     'stop': (stop_command, [_LATEST]),
     'scale': (scale_command, [_STAGE, _COUNT, _AUGMENT, _DECODE, _LATEST]),
+    'ledger': (ledger_command, [_DIFF, _FIRST, _SECOND]),
     'validate': (validate_command, [_FILE, _SET]),
     'report': (report_command, [_LATEST]),
 }

@@ -70,6 +70,16 @@ stages:
             'until grep -q train runs/long/pretrain/progress.json; do kill -0 $run; sleep 0.1; done 2>> log\n' \
             + commands + 'scripts/tandem stop\n! wait $run\n'
 
+    def prepare_ledger(self, commands):
+        """Two runs of one step each."""
+        for run in ('today', 'yesterday'):
+            folder = os.path.join(self.folder, 'runs', run, 'pretrain')
+            os.makedirs(folder)
+            with open(os.path.join(folder, 'ledger.jsonl'), 'w', encoding='utf-8') as stream:
+                digests = ''.join(f', "{key}": "{i:016x}"' for i, key in enumerate(('tickets', 'pixels', 'labels')))
+                stream.write('{"step": 0, "images": 16' + digests + '}\n')
+        return commands
+
     def prepare_bench(self, commands):
         """A few steps of everything."""
         return 'scripts/bench --quick --build build --python no-python --images none --small none\n'
