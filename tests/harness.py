@@ -128,8 +128,8 @@ class FlowTest(unittest.TestCase):
         return self.start([program('decode'), '--connect', connect or self.listen(), '--dataset', dataset, *flags,
                            *self.transport()], 'decode')
 
-    def augment(self, connect=None):
-        return self.start([program('augment'), '--connect', connect or self.listen(), *self.transport()], 'augment')
+    def augment(self, connect=None, *flags):
+        return self.start([program('augment'), '--connect', connect or self.listen(), *flags, *self.transport()], 'augment')
 
     def transport(self):
         return [] if self.shared_memory else ['--no-shared-memory']

@@ -2,6 +2,7 @@
  * published file, so records are handed out where LMDB has mapped them. */
 #include "store/dataset.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ struct dataset {
   struct description about;
   struct index_entry *entries; /* all splits, one after the other */
   struct record_scratch scratch;
+  pthread_mutex_t lock; /* of `file.txn`: one look-up at a time */
 };
 
 const struct lmdb_kind dataset_kind = {"dataset", "tandem-ingest makes one", "ingest the images again"};
@@ -103,6 +105,7 @@ enum status dataset_open(struct dataset **out, const char *path) {
     free(d);
     return fail(E_MEMORY, "out of memory while opening %s", path);
   }
+  pthread_mutex_init(&d->lock, NULL);
   TRY(lmdb_reader_open(&d->file, path, &dataset_kind, MAX_DBS));
   if ((st = load_meta(d)) != OK || (st = load_indexes(d)) != OK) {
     fail_within(st, "%s", path);
@@ -124,6 +127,7 @@ void dataset_close(struct dataset **dataset) {
   free(d->entries);
   description_free(&d->about);
   free(d->path);
+  pthread_mutex_destroy(&d->lock);
   free(d);
 }
 
@@ -144,21 +148,28 @@ static enum status get(struct dataset *d, uint64_t id, MDB_val *value) {
   uint8_t bytes[KEY_BYTES];
   MDB_val key = {sizeof bytes, bytes};
   layout_key(id, bytes);
+  pthread_mutex_lock(&d->lock);
   int rc = mdb_get(d->file.txn, d->samples, &key, value);
+  pthread_mutex_unlock(&d->lock);
   if (rc == MDB_NOTFOUND) return fail(E_NOT_FOUND, "%s has no sample %llu", d->path, (unsigned long long)id);
   return rc ? lmdb_fail(rc, verb, d->path) : OK;
 }
 
-enum status dataset_read(struct dataset *d, uint64_t id, struct record *record) {
+enum status dataset_read_shared(struct dataset *d, struct record_scratch *scratch, uint64_t id,
+                                struct record *record) {
   enum status st;
   MDB_val value;
   TRY(get(d, id, &value));
-  st = record_unpack(value.mv_data, value.mv_size, id, record, &d->scratch);
+  st = record_unpack(value.mv_data, value.mv_size, id, record, scratch);
   if (st == OK && record_check(record, d->about.info.n_classes, d->about.info.n_attributes) != OK)
     st = E_FORMAT;
   if (st != OK) fail_within(st, "%s: sample %llu", d->path, (unsigned long long)id);
 out:
   return st;
+}
+
+enum status dataset_read(struct dataset *d, uint64_t id, struct record *record) {
+  return dataset_read_shared(d, &d->scratch, id, record);
 }
 
 /* The same walk as the writer's: names, records in key order, then each split's name and packed index. */

@@ -7,7 +7,7 @@
  *
  * The fingerprint is the xxh3-128 of the class and attribute names, every record and every index in key
  * order, so two datasets with the same fingerprint hold the same samples, whatever the datasets are called.
- * Readers: a `struct dataset` belongs to one thread; open one each. Open after fork. The on-disk layout is
+ * Readers: a `struct dataset` belongs to one thread, dataset_read_shared apart. Open after fork. The on-disk layout is
  * described in docs/formats.md. */
 #ifndef STORE_DATASET_H
 #define STORE_DATASET_H
@@ -79,6 +79,13 @@ const struct split *dataset_split(const struct dataset *dataset, const char *nam
 
 /* Reads and checks one sample. Errors: E_NOT_FOUND, E_FORMAT (checksum or fields: names the id). */
 enum status dataset_read(struct dataset *dataset, uint64_t id, struct record *record);
+
+struct record_scratch; /* store/record.h */
+
+/* The same for several threads at once, each with a scratch of its own, zeroed before its first use. The
+ * record's `bytes` stay valid until the dataset is closed, the rest until the scratch is used again. */
+enum status dataset_read_shared(struct dataset *dataset, struct record_scratch *scratch, uint64_t id,
+                                struct record *record);
 
 /* Reads and checks every sample and recomputes the fingerprint. Errors: E_FORMAT (says what is damaged). */
 enum status dataset_verify(struct dataset *dataset);

@@ -1,5 +1,8 @@
 /* tandem-augment as a worker: renders every view of every image of a decoded shard. */
+#include <stdlib.h>
+
 #include "base/clock.h"
+#include "base/pool.h"
 #include "commands.h"
 #include "image/isa.h"
 #include "transform/policy.h"
@@ -10,17 +13,21 @@ struct options {
   struct isa_options isa;
   const char *connect;
   bool shared_memory;
+  int64_t threads;
 };
 
-static const struct opt opts[] = {{"connect", OPT_STR, offsetof(struct options, connect), NULL,
-                                   "endpoint of the consumer (train, linear, ...)", .required = true},
-                                  SHARED_MEMORY_OPT(struct options, shared_memory),
-                                  {"isa", OPT_TABLE, offsetof(struct options, isa), .sub = isa_opts},
-                                  {0}};
+static const struct opt opts[] = {
+    {"connect", OPT_STR, offsetof(struct options, connect), NULL,
+     "endpoint of the consumer (train, linear, ...)", .required = true},
+    SHARED_MEMORY_OPT(struct options, shared_memory),
+    {"threads", OPT_INT, offsetof(struct options, threads), "1", "threads that share the images of a shard"},
+    {"isa", OPT_TABLE, offsetof(struct options, isa), .sub = isa_opts},
+    {0}};
 
 struct augment {
   struct policy_cache policy;
-  struct render *render;
+  struct pool *pool;
+  struct render **render; /* one per thread */
 };
 
 /* The decoded image i as its message describes it; everything in it is checked, since the bytes come from
@@ -82,8 +89,18 @@ static enum status lay_out(const struct policy *policy, struct work *work, struc
   return l->pixels && l->params ? OK : E_MEMORY;
 }
 
-static enum status augment_image(struct augment *a, const struct policy *policy, const struct work *work,
-                                 uint32_t i, const struct layout *l) {
+/* A shard in hand, which the threads share. */
+struct shard {
+  struct augment *augment;
+  const struct policy *policy;
+  struct work *work;
+  struct layout layout;
+};
+
+static enum status augment_image(void *context, uint32_t i, int thread) {
+  const struct shard *s = context;
+  const struct work *work = s->work;
+  const struct layout *l = &s->layout;
   const struct ticket *t = &work->ticket;
   uint32_t partner = (i ^ 1U) < t->ids.count ? i ^ 1U : i; /* `first` is even */
   struct source source, other;
@@ -91,26 +108,39 @@ static enum status augment_image(struct augment *a, const struct policy *policy,
   if (st == OK) st = read_source(work, partner, &other);
   if (st != OK) return st;
   struct view_draw draws[POLICY_MAX_VIEWS];
-  policy_sample(policy, t->seed, t->step, (uint32_t)t->first + i, source.whole, other.whole, draws);
-  for (int v = 0; st == OK && v < policy_views(policy); v++)
-    st = render_view(a->render, policy, v, &draws[v], &source,
+  policy_sample(s->policy, t->seed, t->step, (uint32_t)t->first + i, source.whole, other.whole, draws);
+  for (int v = 0; st == OK && v < policy_views(s->policy); v++)
+    st = render_view(s->augment->render[thread], s->policy, v, &draws[v], &source,
                      l->pixels + l->pixel_base[v] + i * l->image_bytes[v],
                      l->params + l->param_base[v] + i * l->n_params[v]);
   return st;
 }
 
+static void alive(void *context) { work_alive(((struct shard *)context)->work); }
+
 static enum status augment_shard(void *state, struct work *work) {
-  struct augment *a = state;
-  const struct policy *policy = NULL;
-  struct layout l = {0};
+  struct shard s = {.augment = state, .work = work};
   enum status st = check_counts(work);
-  if (st == OK) st = policy_cached(&a->policy, work->ticket.policy, &policy);
-  if (st == OK) st = lay_out(policy, work, &l);
-  for (uint32_t i = 0; st == OK && i < work->ticket.ids.count; i++) {
-    st = augment_image(a, policy, work, i, &l);
-    work_alive(work);
-  }
+  if (st == OK) st = policy_cached(&s.augment->policy, work->ticket.policy, &s.policy);
+  if (st == OK) st = lay_out(s.policy, work, &s.layout);
+  if (st != OK) return st;
+  return pool_run(s.augment->pool, &(struct pool_job){work->ticket.ids.count, &s, augment_image, alive});
+}
+
+static enum status augment_open(struct augment *a, int64_t threads) {
+  enum status st = pool_open(&a->pool, threads);
+  if (st != OK) return st;
+  a->render = calloc((size_t)threads, sizeof(struct render *));
+  if (!a->render) return fail(E_MEMORY, "out of memory");
+  for (int i = 0; st == OK && i < pool_threads(a->pool); i++) st = render_open(&a->render[i]);
   return st;
+}
+
+static void augment_close(struct augment *a) {
+  for (int i = 0; a->render && i < pool_threads(a->pool); i++) render_close(&a->render[i]);
+  free(a->render);
+  pool_close(&a->pool);
+  policy_cache_close(&a->policy);
 }
 
 static const struct stage stage = {.role = "augment", .work = augment_shard};
@@ -122,12 +152,11 @@ static enum status run(void *state) {
   stop_on_signals();
   stop_with_parent();
   TRY(isa_select(o->isa.isa));
-  TRY(render_open(&a.render));
+  TRY(augment_open(&a, o->threads));
   TRY(worker_run(&stage, &a,
                  &(struct worker_options){.connect = o->connect, .shared_memory = o->shared_memory}));
 out:
-  render_close(&a.render);
-  policy_cache_close(&a.policy);
+  augment_close(&a);
   return st;
 }
 

@@ -4,22 +4,40 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/record.h"
 #include "transform/policy.h"
 
-enum status decode_open(struct decode *d, const struct cli_list *paths) {
+struct decode_thread {
+  struct jpeg_decoder *jpeg;
+  struct record_scratch scratch;
+  uint64_t bytes_read; /* of the shard in hand */
+};
+
+enum status decode_open(struct decode *d, const struct cli_list *paths, int64_t threads) {
   if (paths->count > DATASETS_MAX) return fail(E_ARG, "at most %d datasets", DATASETS_MAX);
   for (size_t i = 0; i < paths->count; i++) {
     enum status st = dataset_open(&d->datasets[i], paths->items[i]);
     if (st != OK) return st;
     d->fingerprints[d->n++] = text_of(dataset_info(d->datasets[i])->fingerprint);
   }
-  return jpeg_decoder_open(&d->jpeg);
+  enum status st = pool_open(&d->pool, threads);
+  if (st != OK) return st;
+  d->threads = calloc((size_t)threads, sizeof *d->threads);
+  if (!d->threads) return fail(E_MEMORY, "out of memory");
+  for (int i = 0; st == OK && i < pool_threads(d->pool); i++) st = jpeg_decoder_open(&d->threads[i].jpeg);
+  return st;
 }
 
 void decode_close(struct decode *d) {
   for (size_t i = 0; i < DATASETS_MAX; i++) dataset_close(&d->datasets[i]);
   policy_cache_close(&d->policy);
-  jpeg_decoder_close(&d->jpeg);
+  for (int i = 0; d->threads && i < pool_threads(d->pool); i++) {
+    jpeg_decoder_close(&d->threads[i].jpeg);
+    record_scratch_free(&d->threads[i].scratch);
+  }
+  free(d->threads);
+  d->threads = NULL;
+  pool_close(&d->pool);
 }
 
 static struct dataset *find_dataset(const struct decode *d, struct text fingerprint) {
@@ -91,21 +109,45 @@ static void copy_region(const uint8_t *pixels, int32_t width, struct rect r, uin
     memcpy(out + (size_t)y * row, pixels + ((size_t)(r.top + y) * (size_t)width + (size_t)r.left) * 3, row);
 }
 
-static enum status decode_sample(struct decode *d, struct dataset *dataset, uint64_t id,
-                                 struct extent expected, struct rect region, uint8_t *out,
-                                 uint64_t *bytes_read) {
+/* A shard in hand, which the threads share. */
+struct shard {
+  struct decode *decode;
+  struct dataset *dataset;
+  struct work *work;
+  const struct extent *extents;
+  const struct rect *regions;
+  uint8_t *pixels;
+};
+
+static enum status decode_sample(void *context, uint32_t i, int thread) {
+  const struct shard *s = context;
+  struct decode_thread *own = &s->decode->threads[thread];
+  uint64_t id = s->work->ticket.ids.at[i];
+  uint8_t *out = s->pixels + s->work->output.offset.at[i];
+  struct extent expected = s->extents[i];
   struct record record = {0};
-  enum status st = dataset_read(dataset, id, &record);
+  enum status st = dataset_read_shared(s->dataset, &own->scratch, id, &record);
   if (st != OK) return st;
-  *bytes_read += record.size;
+  own->bytes_read += record.size;
   const struct jpeg_file jpeg = {record.bytes, record.size, expected};
   if (record.width != expected.width || record.height != expected.height)
     st = fail(E_FORMAT, "has another size than the index says");
   else if (record.encoding == ENCODING_RGB8)
-    copy_region(record.bytes, record.width, region, out);
+    copy_region(record.bytes, record.width, s->regions[i], out);
   else
-    st = jpeg_decode_region(d->jpeg, &jpeg, region, out);
-  return st == OK ? OK : fail_within(st, "dataset '%s', sample %" PRIu64, dataset_info(dataset)->name, id);
+    st = jpeg_decode_region(own->jpeg, &jpeg, s->regions[i], out);
+  const char *name = dataset_info(s->dataset)->name;
+  return st == OK ? OK : fail_within(st, "dataset '%s', sample %" PRIu64, name, id);
+}
+
+static void alive(void *context) { work_alive(((struct shard *)context)->work); }
+
+static enum status decode_samples(struct shard *s) {
+  struct decode *d = s->decode;
+  for (int i = 0; i < pool_threads(d->pool); i++) d->threads[i].bytes_read = 0;
+  enum status st = pool_run(d->pool, &(struct pool_job){s->work->ticket.ids.count, s, decode_sample, alive});
+  for (int i = 0; i < pool_threads(d->pool); i++) s->work->bytes_read += d->threads[i].bytes_read;
+  return st;
 }
 
 enum status decode_shard(void *state, struct work *work) {
@@ -127,11 +169,5 @@ enum status decode_shard(void *state, struct work *work) {
                 t->ids.count, (double)bytes / 1e9, (double)DECODED_BYTES_MAX / 1e9);
   uint8_t *pixels = work_payload(work, FRAME_PIXELS, bytes);
   if (!pixels) return E_MEMORY;
-  for (uint32_t i = 0; i < t->ids.count; i++) {
-    st = decode_sample(d, dataset, t->ids.at[i], extents[i], regions[i], pixels + work->output.offset.at[i],
-                       &work->bytes_read);
-    if (st != OK) return st;
-    work_alive(work);
-  }
-  return OK;
+  return decode_samples(&(struct shard){d, dataset, work, extents, regions, pixels});
 }

@@ -7,6 +7,7 @@ struct options {
   struct isa_options isa;
   const char *connect, *serve;
   bool insecure, shared_memory;
+  int64_t threads;
   struct cli_list datasets;
 };
 
@@ -20,6 +21,7 @@ static const struct opt opts[] = {
     {"insecure", OPT_BOOL, offsetof(struct options, insecure), NULL,
      "allow --serve at a TCP address that other machines can reach"},
     SHARED_MEMORY_OPT(struct options, shared_memory),
+    {"threads", OPT_INT, offsetof(struct options, threads), "1", "threads that share the images of a shard"},
     {"isa", OPT_TABLE, offsetof(struct options, isa), .sub = isa_opts},
     {0}};
 
@@ -32,7 +34,7 @@ static enum status run(void *state) {
   stop_on_signals();
   stop_with_parent();
   TRY(isa_select(o->isa.isa));
-  TRY(decode_open(&decode, &o->datasets));
+  TRY(decode_open(&decode, &o->datasets, o->threads));
   struct worker_options worker = {.connect = o->connect,
                                   .serve = o->serve,
                                   .insecure = o->insecure,

@@ -34,7 +34,7 @@ static void a_shard_that_cannot_travel_is_refused_with_the_remedy(void **state) 
   make_dataset();
   static struct decode d;
   const char *paths[] = {path};
-  assert_int_equal(decode_open(&d, &(struct cli_list){.items = paths, .count = 1}), OK);
+  assert_int_equal(decode_open(&d, &(struct cli_list){.items = paths, .count = 1}, 1), OK);
   struct policy *policy = NULL;
   assert_int_equal(policy_load(&policy, "evaluate", 0), OK);
   uint64_t ids[IMAGES];
