@@ -48,6 +48,9 @@ class ChaosTest(FlowTest):
     def check(self, dataset, name='ledger', **options):
         self.assertEqual(self.ledger(name), self.reference(dataset, **options), f'seed {SEED}, faults: {self.history}')
 
+    def finish(self, consumer, seconds=600):
+        return super().finish(consumer, seconds)
+
     def steps_done(self, n, name='ledger', seconds=60):
         self.until(lambda: self.ledger_lines(name) >= n, f'step {n}, after {self.history}', seconds)
 
