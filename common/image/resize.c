@@ -22,46 +22,59 @@ static double cubic(double x) { /* in PIL's order of operations: its weights are
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
-static double reach(int32_t in, int32_t out, enum filter filter) {
-  double scale = (double)in / out;
-  return (filter == FILTER_BICUBIC ? 2.0 : 1.0) * (scale > 1 ? scale : 1.0);
+/* One axis of a resize: what all of its outputs share. */
+struct span {
+  int32_t in;
+  enum filter filter;
+  double scale, support,
+      inverse; /* support: how far taps reach, in input pixels; inverse: 1 / max(scale, 1) */
+};
+
+static struct span span(int32_t in, int32_t out, enum filter filter) {
+  double scale = (double)in / out, widened = scale > 1 ? scale : 1.0;
+  return (struct span){in, filter, scale, (filter == FILTER_BICUBIC ? 2.0 : 1.0) * widened, 1.0 / widened};
 }
 
 int32_t resize_max_taps(int32_t in, int32_t out, enum filter filter) {
-  int64_t taps = 2 * ((int64_t)reach(in, out, filter) + 1) + 1;
+  int64_t taps = 2 * ((int64_t)span(in, out, filter).support + 1) + 1;
   return (int32_t)(taps < in ? taps : in);
 }
 
 /* Non-negative arguments are truncated like floor; what is below zero ends up at zero either way. */
-static int32_t first_tap(double c, double support) {
-  int32_t x = (int32_t)(c - support + 0.5);
+static int32_t first_tap(const struct span *s, int32_t o) {
+  int32_t x = (int32_t)((o + 0.5) * s->scale - s->support + 0.5);
   return x > 0 ? x : 0;
 }
 
-static int32_t end_tap(double c, double support, int32_t in) {
-  int32_t x = (int32_t)(c + support + 0.5);
-  return x < in ? x : in;
+static int32_t end_tap(const struct span *s, int32_t o) {
+  int32_t x = (int32_t)((o + 0.5) * s->scale + s->support + 0.5);
+  return x < s->in ? x : s->in;
 }
 
-int32_t resize_taps(int32_t in, int32_t out, enum filter filter, int32_t o, int32_t *first, double *weights) {
-  double scale = (double)in / out, support = reach(in, out, filter), centre = (o + 0.5) * scale;
-  double inverse = 1.0 / (scale > 1 ? scale : 1.0), sum = 0;
-  *first = first_tap(centre, support);
-  int32_t n = end_tap(centre, support, in) - *first;
+static int32_t fill_taps(const struct span *s, int32_t o, int32_t *first, double *weights) {
+  double centre = (o + 0.5) * s->scale, sum = 0;
+  *first = first_tap(s, o);
+  int32_t n = end_tap(s, o) - *first;
   for (int32_t i = 0; i < n; i++) {
-    double x = (i + *first - centre + 0.5) * inverse;
-    weights[i] = filter == FILTER_BICUBIC ? cubic(x) : triangle(x);
+    double x = (i + *first - centre + 0.5) * s->inverse;
+    weights[i] = s->filter == FILTER_BICUBIC ? cubic(x) : triangle(x);
     sum += weights[i];
   }
   for (int32_t i = 0; i < n; i++) weights[i] /= sum;
   return n;
 }
 
+int32_t resize_taps(int32_t in, int32_t out, enum filter filter, int32_t o, int32_t *first, double *weights) {
+  struct span s = span(in, out, filter);
+  return fill_taps(&s, o, first, weights);
+}
+
+/* The taps of outputs from .. from + count - 1 together. */
 static void axis_needs(int32_t in, int32_t out, enum filter filter, int32_t from, int32_t count,
                        int32_t *first, int32_t *size) {
-  double scale = (double)in / out, support = reach(in, out, filter);
-  *first = first_tap((from + 0.5) * scale, support);
-  *size = end_tap((from + count - 1 + 0.5) * scale, support, in) - *first;
+  struct span s = span(in, out, filter);
+  *first = first_tap(&s, from);
+  *size = end_tap(&s, from + count - 1) - *first;
 }
 
 struct rect resize_needs(const struct resize *job) {
@@ -75,18 +88,17 @@ struct rect resize_needs(const struct resize *job) {
 
 static void plan_axis(struct resize_axis *axis, int32_t in, int32_t out, enum filter filter, int32_t from,
                       int32_t count, double *room) {
-  int32_t origin, size, most = 1;
-  axis_needs(in, out, filter, from, count, &origin, &size);
-  for (int32_t o = 0; o < count; o++) {
-    int32_t first, n;
-    axis_needs(in, out, filter, from + o, 1, &first, &n);
+  struct span s = span(in, out, filter);
+  int32_t origin = first_tap(&s, from), size = end_tap(&s, from + count - 1) - origin, most = 1;
+  for (int32_t o = from; o < from + count; o++) {
+    int32_t n = end_tap(&s, o) - first_tap(&s, o);
     most = n > most ? n : most;
   }
   assert(most <= axis->taps);
   axis->taps = most;
   memset(axis->weight, 0, (size_t)count * (size_t)most * sizeof(float));
   for (int32_t o = 0; o < count; o++) {
-    int32_t first, n = resize_taps(in, out, filter, from + o, &first, room);
+    int32_t first, n = fill_taps(&s, from + o, &first, room);
     first -= origin;
     axis->first[o] = first + most <= size ? first : size - most;
     float *w = axis->weight + (size_t)o * (size_t)most + (first - axis->first[o]);
@@ -131,7 +143,8 @@ enum status resize_rgb8(struct workspace *work, const struct resize *job, const 
   size_t n = 3 * (size_t)need.width, stride = 3 * (size_t)have.width;
   enum status st = OK;
   TRY(plan(work, job, axes));
-  TRY(scratch_reserve(&work->rows, (n + 4) * sizeof(float)));
+  size_t wide = resize_wide_floats(job->window.width, axes[0].taps);
+  TRY(scratch_reserve(&work->rows, (wide + n + 4) * sizeof(float)));
   TRY(workspace_planes(work, job->window.width, job->window.height, out));
   resize_bytes(out, origin, stride, n, axes, work->rows.data);
   workspace_flip(work);
@@ -147,7 +160,8 @@ enum status resize_planes(struct workspace *work, const struct resize *job, cons
   size_t n = 3 * (size_t)need.width;
   enum status st = OK;
   TRY(plan(work, job, axes));
-  TRY(scratch_reserve(&work->rows, (n * (size_t)(need.height + 1) + 4) * sizeof(float)));
+  size_t wide = resize_wide_floats(job->window.width, axes[0].taps);
+  TRY(scratch_reserve(&work->rows, (wide + n * (size_t)(need.height + 1) + 4) * sizeof(float)));
   TRY(workspace_planes(work, job->window.width, job->window.height, out));
   struct rect part = {need.left - have.left, need.top - have.top, need.width, need.height};
   resize_floats(out, in, part, axes, work->rows.data);

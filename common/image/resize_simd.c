@@ -35,14 +35,66 @@ static inline floats4 squeeze(const float *in, const float *w, int32_t taps) {
   return sum;
 }
 
+#if LANES >= 8
+/* Two pixels of the output, eight floats apart in `w` from tap to tap. */
+static inline floats squeeze_two(const float *in, const float *other, const float *w, int32_t taps) {
+  floats sum = {0};
+  for (int32_t t = 0; t < taps; t++, in += 3, other += 3, w += 8) {
+    __m256 two = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(in)), _mm_loadu_ps(other), 1);
+    sum = t ? sum + floats_at(w) * (floats)two : floats_at(w) * (floats)two;
+  }
+  return sum;
+}
+
+/* Eight pixels at a time, the first four side by side with the other four: `wide` has the weights in that order,
+ * each four times (widen_weights). Returns how many are done. */
+static inline __attribute__((always_inline)) int32_t squeeze_eights(float *r, float *g, float *b,
+                                                                    int32_t width, const float *row,
+                                                                    const int32_t *first, const float *wide,
+                                                                    float scale, int32_t taps) {
+  int32_t x = 0;
+  for (; x + 8 <= width; x += 8) {
+    __m256 p[4];
+    for (int k = 0; k < 4; k++, wide += 8 * (size_t)taps)
+      p[k] = (__m256)(scale * squeeze_two(row + 3 * (size_t)first[x + k], row + 3 * (size_t)first[x + k + 4],
+                                          wide, taps));
+    __m256 rg01 = _mm256_unpacklo_ps(p[0], p[1]), rg23 = _mm256_unpacklo_ps(p[2], p[3]);
+    __m256 b01 = _mm256_unpackhi_ps(p[0], p[1]), b23 = _mm256_unpackhi_ps(p[2], p[3]);
+    _mm256_storeu_ps(r + x, _mm256_shuffle_ps(rg01, rg23, _MM_SHUFFLE(1, 0, 1, 0)));
+    _mm256_storeu_ps(g + x, _mm256_shuffle_ps(rg01, rg23, _MM_SHUFFLE(3, 2, 3, 2)));
+    _mm256_storeu_ps(b + x, _mm256_shuffle_ps(b01, b23, _MM_SHUFFLE(1, 0, 1, 0)));
+  }
+  return x;
+}
+
+static void widen_weights(float *wide, const struct resize_axis *axis, int32_t width) {
+  for (int32_t x = 0; x + 8 <= width; x += 8)
+    for (int32_t k = 0; k < 4; k++)
+      for (int32_t t = 0; t < axis->taps; t++, wide += 8) {
+        const float *w = axis->weight + (size_t)(x + k) * (size_t)axis->taps + t;
+        floats_to(wide, (floats)_mm256_set_m128(_mm_set1_ps(w[4 * (size_t)axis->taps]), _mm_set1_ps(*w)));
+      }
+}
+#else
+static inline int32_t squeeze_eights(float *r, float *g, float *b, int32_t width, const float *row,
+                                     const int32_t *first, const float *wide, float scale, int32_t taps) {
+  (void)r, (void)g, (void)b, (void)width, (void)row, (void)first, (void)wide, (void)scale, (void)taps;
+  return 0;
+}
+
+static void widen_weights(float *wide, const struct resize_axis *axis, int32_t width) {
+  (void)wide, (void)axis, (void)width;
+}
+#endif
+
 /* One row of the output from one row of packed float RGB, which has a spare float behind its last pixel. */
 static inline __attribute__((always_inline)) void squeeze_taps(float *r, float *g, float *b, int32_t width,
                                                                const float *row,
-                                                               const struct resize_axis *axis, float scale,
-                                                               int32_t taps) {
-  const float *w = axis->weight;
+                                                               const struct resize_axis *axis,
+                                                               const float *wide, float scale, int32_t taps) {
   const int32_t *first = axis->first;
-  int32_t x = 0;
+  int32_t x = squeeze_eights(r, g, b, width, row, first, wide, scale, taps);
+  const float *w = axis->weight + (size_t)x * (size_t)taps;
   for (; x + 4 <= width; x += 4, w += 4 * (size_t)taps) {
     floats4 p0 = scale * squeeze(row + 3 * (size_t)first[x], w, taps);
     floats4 p1 = scale * squeeze(row + 3 * (size_t)first[x + 1], w + taps, taps);
@@ -65,16 +117,16 @@ static inline __attribute__((always_inline)) void squeeze_taps(float *r, float *
 }
 
 static void squeeze_row(const struct planes *out, int32_t y, const float *row, const struct resize_axis *axis,
-                        float scale) {
+                        const float *wide, float scale) {
   size_t at = (size_t)y * (size_t)out->width;
   float *r = out->plane[0] + at, *g = out->plane[1] + at, *b = out->plane[2] + at;
   switch (axis->taps) { /* the common numbers with their loops unrolled */
-  case 1: squeeze_taps(r, g, b, out->width, row, axis, scale, 1); break;
-  case 2: squeeze_taps(r, g, b, out->width, row, axis, scale, 2); break;
-  case 3: squeeze_taps(r, g, b, out->width, row, axis, scale, 3); break;
-  case 4: squeeze_taps(r, g, b, out->width, row, axis, scale, 4); break;
-  case 5: squeeze_taps(r, g, b, out->width, row, axis, scale, 5); break;
-  default: squeeze_taps(r, g, b, out->width, row, axis, scale, axis->taps); break;
+  case 1: squeeze_taps(r, g, b, out->width, row, axis, wide, scale, 1); break;
+  case 2: squeeze_taps(r, g, b, out->width, row, axis, wide, scale, 2); break;
+  case 3: squeeze_taps(r, g, b, out->width, row, axis, wide, scale, 3); break;
+  case 4: squeeze_taps(r, g, b, out->width, row, axis, wide, scale, 4); break;
+  case 5: squeeze_taps(r, g, b, out->width, row, axis, wide, scale, 5); break;
+  default: squeeze_taps(r, g, b, out->width, row, axis, wide, scale, axis->taps); break;
   }
 }
 
@@ -86,13 +138,15 @@ static int32_t taps_of(const float *w, int32_t taps) {
 
 PIXEL_LOOP(void, resize_bytes,
            (const struct planes *out, const uint8_t *pixels, size_t stride, size_t n,
-            const struct resize_axis axes[2], float *row),
-           (out, pixels, stride, n, axes, row)) {
+            const struct resize_axis axes[2], float *room),
+           (out, pixels, stride, n, axes, room)) {
+  float *wide = room, *row = room + resize_wide_floats(out->width, axes[0].taps);
   memset(row + n, 0, 4 * sizeof *row);
+  widen_weights(wide, &axes[0], out->width);
   for (int32_t y = 0; y < out->height; y++) {
     const float *w = axes[1].weight + (size_t)y * (size_t)axes[1].taps;
     blend_bytes(row, pixels + (size_t)axes[1].first[y] * stride, stride, w, taps_of(w, axes[1].taps), n);
-    squeeze_row(out, y, row, &axes[0], 1.0F / 255.0F);
+    squeeze_row(out, y, row, &axes[0], wide, 1.0F / 255.0F);
   }
 }
 
@@ -117,16 +171,17 @@ static void clamp_planes(const struct planes *p) {
 
 PIXEL_LOOP(void, resize_floats,
            (const struct planes *out, const struct planes *in, struct rect part,
-            const struct resize_axis axes[2], float *row),
-           (out, in, part, axes, row)) {
+            const struct resize_axis axes[2], float *room),
+           (out, in, part, axes, room)) {
   size_t n = 3 * (size_t)part.width;
-  float *packed = row + n + 4;
+  float *wide = room, *row = room + resize_wide_floats(out->width, axes[0].taps), *packed = row + n + 4;
   memset(row + n, 0, 4 * sizeof *row);
+  widen_weights(wide, &axes[0], out->width);
   pack(in, part, packed);
   for (int32_t y = 0; y < out->height; y++) {
     const float *w = axes[1].weight + (size_t)y * (size_t)axes[1].taps;
     blend_floats(row, packed + (size_t)axes[1].first[y] * n, n, w, taps_of(w, axes[1].taps), n);
-    squeeze_row(out, y, row, &axes[0], 1.0F);
+    squeeze_row(out, y, row, &axes[0], wide, 1.0F);
   }
   clamp_planes(out);
 }
