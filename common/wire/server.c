@@ -178,15 +178,19 @@ struct session *server_worker(const struct server *server, struct text worker) {
 
 struct session *server_with_credit(struct server *server, const char *role,
                                    bool (*avoid)(const void *arg, const struct session *s), const void *arg) {
+  struct session *best = NULL;
+  size_t best_at = 0;
   for (size_t i = 0; i < server->n; i++) {
     size_t at = (server->turn + i) % server->n;
     struct session *s = server->sessions[at];
     if (s->silent || s->sent >= s->credits || strcmp(s->role, role) != 0 || (avoid && avoid(arg, s)))
       continue;
-    server->turn = at + 1;
-    return s;
+    if (best && s->credits - s->sent <= best->credits - best->sent) continue;
+    best = s;
+    best_at = at;
   }
-  return NULL;
+  if (best) server->turn = best_at + 1;
+  return best;
 }
 
 enum status server_send(struct server *server, struct session *session, const struct message *head,

@@ -64,8 +64,8 @@ void server_tick(struct server *server, int64_t now_ms);
 struct session *server_session(const struct server *server, uint64_t number);
 struct session *server_worker(const struct server *server, struct text worker);
 
-/* The next worker of `role` with credit, in turn; `avoid` (may be NULL) names workers to pass over. NULL:
- * none. */
+/* The worker of `role` with the most credit left, that is with the least in hand, in turn among equals; `avoid` (may be
+ * NULL) names workers to pass over. NULL: none has credit. */
 struct session *server_with_credit(struct server *server, const char *role,
                                    bool (*avoid)(const void *arg, const struct session *s), const void *arg);
 

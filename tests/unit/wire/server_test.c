@@ -119,8 +119,42 @@ static void a_second_greeting_replaces_the_session(void **state) {
   assert_null(server_with_credit(&b->server, "decode", NULL, NULL));
 }
 
+static void add(struct bench *b, int i, const char *name, uint64_t credits) {
+  static struct session sessions[3];
+  sessions[i] = (struct session){.number = (uint64_t)i + 1, .credits = credits};
+  snprintf(sessions[i].role, sizeof sessions[i].role, "augment");
+  snprintf(sessions[i].worker, sizeof sessions[i].worker, "%s", name);
+  b->server.sessions[b->server.n++] = &sessions[i];
+}
+
+static bool is_fast(const void *arg, const struct session *s) { return strcmp(s->worker, arg) == 0; }
+
+/* A slow worker has least room and so gets work last; equals take turns. */
+static void work_goes_where_there_is_most_room(void **state) {
+  (void)state;
+  static struct session *sessions[3];
+  struct bench b = {.server = {.sessions = sessions}};
+  add(&b, 0, "slow", 1);
+  add(&b, 1, "a", 2);
+  add(&b, 2, "b", 2);
+  static const char *const wanted[] = {"a", "b", "slow", "a", "b"};
+  for (int i = 0; i < 5; i++) {
+    struct session *s = server_with_credit(&b.server, "augment", NULL, NULL);
+    assert_non_null(s);
+    assert_string_equal(s->worker, wanted[i]);
+    s->sent++;
+  }
+  assert_null(server_with_credit(&b.server, "augment", NULL, NULL));
+  sessions[1]->credits = 9;
+  assert_null(server_with_credit(&b.server, "augment", is_fast, "a"));
+  assert_ptr_equal(server_worker(&b.server, text_of("b")), sessions[2]);
+  assert_ptr_equal(server_session(&b.server, 1), sessions[0]);
+  assert_null(server_session(&b.server, 4));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(work_goes_where_there_is_most_room),
       cmocka_unit_test_setup_teardown(a_silent_worker_that_talks_again_has_joined_again, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_second_greeting_replaces_the_session, set_up, tear_down)};
   return cmocka_run_group_tests(tests, NULL, NULL);
