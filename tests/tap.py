@@ -1,4 +1,6 @@
 """A tap in the data plane: passes messages on, keeps them, and may change them on the way."""
+import os
+import signal
 import threading
 
 import msgpack
@@ -22,10 +24,12 @@ class Tap(threading.Thread):
     """Stands between workers and their upstream and keeps every message. Decode workers' endpoints are replaced in
     passing by taps of their own."""
 
-    def __init__(self, listen, upstream, kept=None, second=True, change=None):
-        """`change(head, frames)` gives the list of messages to send upstream instead."""
+    def __init__(self, listen, upstream, kept=None, second=True, change=None, deadly=None, killed=None):
+        """`change(head, frames)` gives the list of messages to send upstream instead. A worker for which
+        `deadly(head, frames)` of a message from upstream is true is killed instead of getting it: `killed` has the pids."""
         super().__init__(daemon=True)
-        self.listen, self.upstream, self.second, self.change = listen, upstream, second, change
+        self.listen, self.upstream, self.second, self.change, self.deadly = listen, upstream, second, change, deadly
+        self.pids, self.killed = {}, set() if killed is None else killed
         self.kept = [] if kept is None else kept
         self.stopping, self.taps = False, []
         self.start()
@@ -35,7 +39,8 @@ class Tap(threading.Thread):
         if self.change:
             return self.change(head, frames)
         if self.second and head['kind'] == 'hello' and head['serve']:
-            tap = Tap(head['serve'] + '-tap', head['serve'], self.kept, second=False)
+            tap = Tap(head['serve'] + '-tap', head['serve'], self.kept, second=False, deadly=self.deadly,
+                      killed=self.killed)
             self.taps.append(tap)
             frames = [msgpack.packb(dict(head, serve=tap.listen))]
         return [frames]
@@ -59,14 +64,30 @@ class Tap(threading.Thread):
                         backs[peer].connect(self.upstream)
                         whose[backs[peer]] = peer
                         poller.register(backs[peer], zmq.POLLIN)
+                    head = msgpack.unpackb(frames[0])
+                    if head['kind'] == 'hello':
+                        self.pids[peer] = int(head['worker'].split(':')[1])
                     for message in self.upward(frames):
                         backs[peer].send_multipart(message)
+                elif self.is_deadly(frames) and self.pids.get(whose[s]):
+                    self.kill(self.pids[whose[s]])
+                    poller.unregister(s)
+                    del backs[whose.pop(s)]
+                    s.close()
                 else:
                     self.kept.append(frames)
                     front.send_multipart([whose[s], *frames])
         for tap in self.taps:
             tap.stop()
         context.destroy(linger=0)
+
+    def kill(self, pid):
+        if pid not in self.killed:  # otherwise another tap was faster, and who started it may have seen it end
+            self.killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
+
+    def is_deadly(self, frames):
+        return self.deadly and self.deadly(msgpack.unpackb(frames[0]), frames)
 
     def stop(self):
         self.stopping = True
