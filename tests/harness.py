@@ -134,6 +134,16 @@ class FlowTest(unittest.TestCase):
     def transport(self):
         return [] if self.shared_memory else ['--no-shared-memory']
 
+    def keys(self, *workers):
+        """[the consumer's key file, the list beside it, a key file for each of these workers]"""
+        key = self.path('run.key')
+        if not os.path.exists(key):
+            self.keygen(key)
+        return [key, self.path('run.allow'), *(self.keygen('--worker', w, '--for', key) or self.path(f'{w}.key') for w in workers)]
+
+    def keygen(self, *words):
+        subprocess.run([program('keygen'), *words], check=True, stdout=subprocess.DEVNULL)
+
     def finish(self, consumer, seconds=120):
         """The consumer's closing line, once it has ended well."""
         status = consumer.wait(seconds)

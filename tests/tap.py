@@ -39,10 +39,10 @@ class Tap(threading.Thread):
         if self.change:
             return self.change(head, frames)
         if self.second and head['kind'] == 'hello' and head['serve']:
-            tap = Tap(head['serve'] + '-tap', head['serve'], self.kept, second=False, deadly=self.deadly,
+            tap = Tap(head['serve'][0] + '-tap', head['serve'][0], self.kept, second=False, deadly=self.deadly,
                       killed=self.killed)
             self.taps.append(tap)
-            frames = [msgpack.packb(dict(head, serve=tap.listen))]
+            frames = [msgpack.packb(dict(head, serve=[tap.listen]))]
         return [frames]
 
     def run(self):

@@ -11,16 +11,22 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "wire/endpoint.h"
 #include "wire/feed_impl.h"
 
 const struct opt feed_opts[] = {
     {"dataset", OPT_STR, offsetof(struct feed_options, dataset), NULL, "dataset made by tandem-ingest",
      .required = true},
-    {"listen", OPT_STR, offsetof(struct feed_options, listen), NULL,
-     "endpoint for the workers, e.g. ipc:///tmp/run/feed or tcp://127.0.0.1:5555 (default: a private ipc "
-     "one, in the log)"},
+    {"listen", OPT_LIST, offsetof(struct feed_options, listen), NULL,
+     "endpoint for the workers, e.g. ipc:///tmp/run/feed or tcp://0.0.0.0:5555; repeat for several (default: "
+     "a "
+     "private ipc one, in the log)"},
+    {"key", OPT_STR, offsetof(struct feed_options, key), NULL,
+     "key file (scripts/tandem keygen); TCP is then encrypted, ipc is plain in any case"},
+    {"allow", OPT_STR, offsetof(struct feed_options, allow), NULL,
+     "public keys of the workers that may connect, read again when it changes; required with --key"},
     {"insecure", OPT_BOOL, offsetof(struct feed_options, insecure), NULL,
-     "allow --listen at a TCP address that other machines can reach"},
+     "allow --listen without --key at a TCP address that other machines can reach"},
     {"shared-memory", OPT_BOOL, offsetof(struct feed_options, shared_memory), "true",
      "read batches that workers of this machine have in shared memory; otherwise they come through sockets"},
     {"shard", OPT_INT, offsetof(struct feed_options, shard), "32", "most images per ticket, an even number"},
@@ -40,6 +46,11 @@ static enum status check_options(const struct feed_options *o, const struct feed
   if (!o->dataset) return fail(E_ARG, "--dataset is required");
   if (o->lease_ms < 10 || o->lease_ms > 86400000)
     return fail(E_ARG, "--lease-ms must be from 10 to 86400000");
+  if (o->key && !o->allow)
+    return fail(E_ARG,
+                "--key needs --allow FILE, the public keys that may connect; without it anybody could: "
+                "scripts/tandem keygen makes both");
+  if (o->allow && !o->key) return fail(E_ARG, "--allow needs --key FILE; scripts/tandem keygen makes both");
   if (!(o->worker_wait_s > 0)) return fail(E_ARG, "--worker-wait-s must be positive");
   if (!plan->run || strlen(plan->run) > RUN_NAME_MAX)
     return fail(E_ARG, "a run's name has at most %d bytes", RUN_NAME_MAX);
@@ -47,20 +58,25 @@ static enum status check_options(const struct feed_options *o, const struct feed
 }
 
 static enum status bind_socket(struct feed *f) {
-  char endpoint[ENDPOINT_MAX + 1];
-  void *socket = NULL;
+  const struct feed_options *o = &f->options;
+  char private[ENDPOINT_MAX + 1];
+  const char *fallback = private;
+  struct keys keys = {0};
   enum status st = OK;
-  if (f->options.listen)
-    snprintf(endpoint, sizeof endpoint, "%s", f->options.listen);
-  else
-    TRY(endpoint_private("feed", endpoint, sizeof endpoint));
+  if (!o->listen.count) TRY(endpoint_private("feed", private, sizeof private));
+  if (o->key) TRY(keys_read(&keys, o->key));
   int64_t largest = window_shard_bytes(&f->window);
-  TRY(socket_open(&socket, f->context, ZMQ_ROUTER, largest > FRAME_MAX * 4 ? largest : FRAME_MAX * 4));
-  TRY(socket_bind(socket, endpoint, f->options.insecure, f->endpoint, sizeof f->endpoint));
-  feed_serve_open(f, socket);
-  return OK;
+  const struct listen_options listen = {.endpoints = o->listen.count ? o->listen.items : &fallback,
+                                        .n = o->listen.count ? o->listen.count : 1,
+                                        .max_frame = largest > FRAME_MAX * 4 ? largest : FRAME_MAX * 4,
+                                        .where = "consumer socket",
+                                        .insecure = o->insecure,
+                                        .keys = o->key ? &keys : NULL,
+                                        .allow = o->allow};
+  TRY(listen_open(&f->listening, f->context, &listen));
+  feed_serve_open(f);
 out:
-  socket_close(&socket);
+  explicit_bzero(&keys, sizeof keys);
   return st;
 }
 
@@ -98,13 +114,15 @@ enum status feed_open(struct feed **out, const struct feed_options *options, con
   TRY(self_test(f->check));
   TRY(dataset_open(&f->dataset, options->dataset));
   TRY(window_open(&f->window, f->dataset, plan, options->shard, options->window));
-  f->context = zmq_ctx_new();
+  endpoint_machine(f->machine);
+  TRY(listen_context(&f->context, options->key != NULL));
   f->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (!f->context || f->wake < 0) TRY(fail(E_IO, "cannot start ZeroMQ: %s", strerror(errno)));
+  if (f->wake < 0) TRY(fail(E_IO, "cannot start the feed: %s", strerror(errno)));
   TRY(bind_socket(f));
   if (plan->ledger) TRY(ledger_open(&f->ledger, plan->ledger, plan->first_step));
   TRY(start_thread(f));
-  log_info("run '%s' waits for workers at %s", f->run, f->endpoint);
+  for (size_t i = 0; i < f->listening.n; i++)
+    log_info("run '%s' waits for workers at %s", f->run, f->listening.endpoints[i]);
   *out = f;
   return OK;
 out:
@@ -123,6 +141,7 @@ void feed_close(struct feed **feed) {
     pthread_join(f->thread, NULL);
   }
   server_close(&f->server, "the run is over"); /* when the thread never started */
+  listen_close(&f->listening);
   if (f->has_lock) {
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->changed);
@@ -140,12 +159,15 @@ void feed_close(struct feed **feed) {
 int64_t feed_steps_per_epoch(const struct feed *feed) { return feed->window.per_epoch; }
 int64_t feed_last_step(const struct feed *feed) { return feed->window.last_step; }
 const struct dataset_info *feed_dataset(const struct feed *feed) { return feed->window.dataset; }
-const char *feed_endpoint(const struct feed *feed) { return feed->endpoint; }
+
+const char *feed_endpoint(const struct feed *feed, size_t i) {
+  return i < feed->listening.n ? feed->listening.endpoints[i] : NULL;
+}
 
 static enum status no_workers(const struct feed *f) {
   const char *role = feed_has_role(f, "decode") ? "augment" : "decode";
   return fail(E_PEER, "no %s worker has been at %s for %.0f s; start one: tandem-%s --connect %s%s", role,
-              f->endpoint, f->options.worker_wait_s, role, f->endpoint,
+              f->listening.endpoints[0], f->options.worker_wait_s, role, f->listening.endpoints[0],
               strcmp(role, "decode") == 0 ? " --dataset ..." : "");
 }
 
@@ -197,6 +219,7 @@ enum status feed_sync(struct feed *f) { return f->ledger ? ledger_sync(f->ledger
 struct feed_counters feed_count(struct feed *f) {
   pthread_mutex_lock(&f->lock);
   struct feed_counters c = f->count;
+  c.refused = f->listening.guard ? guard_refused(f->listening.guard) : 0;
   c.dropped = drops_total(&f->server.drops);
   pthread_mutex_unlock(&f->lock);
   return c;

@@ -1,6 +1,6 @@
 /* The consumer's side of the data plane: asks for batches by ticket and gets them back whole and in order.
  *
- * feed_open binds one ROUTER, the only address workers need, and serves them from a thread of its own;
+ * feed_open binds one ROUTER, at one or more endpoints, the only addresses workers need, and serves them from a thread of its own;
  * feed_next waits for the next batch. Which images a batch holds, and every pixel of it, depend only on the
  * plan below, never on the workers: any number of them may come, go or die (docs/messages.md). A shard that
  * does not come back within the lease is handed out again. Memory is bounded by `window` batches. One thread
@@ -18,7 +18,9 @@
 
 /* Options that every consumer shares. */
 struct feed_options {
-  const char *dataset, *listen;
+  const char *dataset;
+  struct cli_list listen;
+  const char *key, *allow; /* key file; list of the workers' public keys */
   bool insecure, shared_memory;
   int64_t shard, window, lease_ms;
   double worker_wait_s;
@@ -48,7 +50,9 @@ void feed_close(struct feed **feed); /* tells the workers that this run is over;
 int64_t feed_steps_per_epoch(const struct feed *feed);
 int64_t feed_last_step(const struct feed *feed);
 const struct dataset_info *feed_dataset(const struct feed *feed);
-const char *feed_endpoint(const struct feed *feed); /* where workers connect; borrowed */
+
+/* Endpoint i of those where workers connect; borrowed. NULL: no more. */
+const char *feed_endpoint(const struct feed *feed, size_t i);
 
 struct feed_view {
   int32_t size;
@@ -80,6 +84,7 @@ struct feed_counters {
   uint64_t duplicates; /* shards that came twice, with the same bytes */
   uint64_t failed;     /* shards that a worker could not make */
   uint64_t hedged;     /* of the reissued: early, because they took much longer than others do */
+  uint64_t refused;    /* connections over TCP that were not let in: wrong keys, none, other protocols */
   uint64_t dropped;    /* messages that were malformed, unknown or of another run */
 };
 struct feed_counters feed_count(struct feed *feed);

@@ -10,6 +10,7 @@
 
 #include "wire/feed.h"
 #include "wire/ledger.h"
+#include "wire/listen.h"
 #include "wire/pace.h"
 #include "wire/self_test.h"
 #include "wire/server.h"
@@ -21,7 +22,8 @@ enum { HEDGE_SHARE = 8, HEDGE_BURST = 8 };
 
 struct feed {
   struct feed_options options;
-  char run[RUN_NAME_MAX + 1], endpoint[ENDPOINT_MAX + 1], check[SELF_TEST_HEX + 1];
+  char run[RUN_NAME_MAX + 1], check[SELF_TEST_HEX + 1], machine[HOST_MAX + 1];
+  struct listening listening; /* its socket is the server's */
   struct dataset *dataset;
   struct ledger *ledger;
   void *context;
@@ -38,7 +40,8 @@ struct feed {
   struct pace pace;
   int hedge_credit; /* grows by one with every shard that comes back; a hedge costs several */
   char (*names)[WORKER_NAME_MAX + 1]; /* [SESSIONS_MAX] of sessions, at number % SESSIONS_MAX */
-  bool taken, closing, decoders_changed;
+  bool taken, closing, decoders_changed, said_unreachable;
+  uint64_t keys_sent;    /* guard_version of the list that decode workers have */
   int64_t roles_seen_ms; /* when there last was a worker of each role */
   enum status failure;
   char failure_text[1024];
@@ -47,8 +50,12 @@ struct feed {
 
 /* --- feed_serve.c: what the workers say --- */
 
-/* Takes over the bound socket. */
-void feed_serve_open(struct feed *feed, void *socket);
+/* Takes over the socket of feed->listening. */
+void feed_serve_open(struct feed *feed);
+
+/* Tells every augment worker which decode workers it can dial, and every decode worker with a key who may fetch, if
+ * something has changed. Not from within a hook: sending can end sessions. */
+void feed_roster_spread(struct feed *feed);
 
 /* The serving thread: `arg` is the feed. Ends when it is closing, and tells the workers. */
 void *feed_serve(void *arg);

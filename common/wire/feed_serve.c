@@ -26,9 +26,11 @@ static const char *admit(void *owner, const struct message *hello) {
     return "its self-test makes other pixels than the consumer's; install the same libjpeg and build";
   if (text_is(hello->role, "augment")) return NULL;
   if (!text_is(hello->role, "decode")) return "its role is neither decode nor augment";
-  if (hello->serve.size < 6 ||
-      (memcmp(hello->serve.at, "ipc://", 6) != 0 && memcmp(hello->serve.at, "tcp://", 6) != 0))
-    return "it names no endpoint where its shards can be fetched";
+  if (!hello->serve.count) return "it names no endpoint where its shards can be fetched";
+  for (uint32_t i = 0; i < hello->serve.count; i++)
+    if (hello->serve.at[i].size < 7 ||
+        (memcmp(hello->serve.at[i].at, "ipc://", 6) != 0 && memcmp(hello->serve.at[i].at, "tcp://", 6) != 0))
+      return "it names an endpoint that is neither ipc nor tcp";
   for (uint32_t i = 0; i < hello->datasets.count; i++)
     if (text_is(hello->datasets.at[i], info->fingerprint)) return NULL;
   snprintf(f->refusal, sizeof f->refusal,
@@ -42,26 +44,6 @@ static void welcome(void *owner, struct message *m) {
   m->run = text_of(f->run);
   m->incarnation = f->incarnation;
   m->dataset = text_of(f->window.dataset->fingerprint);
-}
-
-static void send_decoders(struct feed *f, struct session *to) {
-  struct text endpoints[240];
-  uint32_t n = 0;
-  for (size_t i = 0; i < f->server.n && n < 240; i++) {
-    const struct session *s = f->server.sessions[i];
-    if (strcmp(s->role, "decode") == 0 && !s->silent) endpoints[n++] = text_of(s->serve);
-  }
-  struct message m = {.kind = MESSAGE_DECODERS, .decoders = {endpoints, n}};
-  /* The list is not sent again by itself: a worker that missed one would miss the decode workers in it. */
-  if (server_send(&f->server, to, &m, NULL, 0, false) == E_AGAIN) f->decoders_changed = true;
-}
-
-/* Not from within a hook: sending can end sessions. */
-static void spread_decoders(struct feed *f) {
-  if (!f->decoders_changed) return;
-  f->decoders_changed = false;
-  for (size_t i = f->server.n; i-- > 0;)
-    if (strcmp(f->server.sessions[i]->role, "augment") == 0) send_decoders(f, f->server.sessions[i]);
 }
 
 static void joined(void *owner, struct session *session) {
@@ -145,7 +127,7 @@ static int64_t serve_once(struct feed *f) {
   int64_t now = clock_ms();
   server_tick(&f->server, now);
   feed_end_leases(f, now);
-  spread_decoders(f);
+  feed_roster_spread(f);
   if (feed_has_role(f, "decode") && feed_has_role(f, "augment")) f->roles_seen_ms = now;
   if (f->failure != OK) return IDLE_MS;
   int64_t idle = feed_hedge(f, now);
@@ -171,8 +153,10 @@ void *feed_serve(void *arg) {
   return NULL;
 }
 
-void feed_serve_open(struct feed *f, void *socket) {
-  server_open(&f->server, socket, "consumer socket",
+void feed_serve_open(struct feed *f) {
+  server_open(&f->server, f->listening.socket, "consumer socket",
               (struct server_hooks){f, admit, welcome, joined, left, on_message});
   f->server.reads_memory = f->options.shared_memory;
+  f->listening.socket = NULL; /* the server's now */
+  if (f->listening.has_keys) f->server.guard = f->listening.guard;
 }

@@ -5,29 +5,51 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "wire/endpoint.h"
 
-enum { GREET_AGAIN_MS = 1000, REFUSED_MS = 2000 };
+enum { GREET_AGAIN_MS = 1000, REFUSED_MS = 2000, NOBODY_MS = 15000, HANDSHAKES_SAID = 3 };
 
 static enum status dial(struct link *link) {
+  bool tcp = endpoint_is_tcp(link->endpoint);
   socket_close(&link->socket);
-  enum status st = socket_open(&link->socket, link->context, ZMQ_DEALER, link->max_frame);
-  return st == OK ? socket_connect(link->socket, link->endpoint) : st;
+  monitor_close(&link->watch);
+  enum status st = OK;
+  TRY(socket_open(&link->socket, link->context, ZMQ_DEALER, link->max_frame));
+  if (tcp) {
+    TRY(monitor_open(&link->watch, link->context));
+    TRY(monitor_start(&link->watch, link->socket,
+                      ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                          ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL));
+  }
+  if (tcp && link->has_keys) TRY(socket_keys(link->socket, &link->keys));
+  TRY(socket_connect(link->socket, link->endpoint));
+  link->dialled_ms = clock_ms();
+out:
+  return st;
 }
 
 static void start_over(struct link *link, enum link_state state, int64_t at_ms) {
   link->state = state;
   link->hello_at_ms = at_ms;
   link->greeted = false;
+  link->dialled_ms = clock_ms();
   link->granted = link->received = 0;
   slot_reader_close(&link->reader);
   link->shares = false;
 }
 
 enum status link_open(struct link *link, void *context, const char *endpoint, int64_t max_frame,
-                      const struct message *hello, struct drops *drops) {
+                      const struct message *hello, struct drops *drops, const struct keys *keys) {
   *link = (struct link){.context = context, .max_frame = max_frame, .hello = hello, .drops = drops};
   int n = snprintf(link->endpoint, sizeof link->endpoint, "%s", endpoint);
   if (n >= (int)sizeof link->endpoint) return fail(E_ARG, "the endpoint is too long: %.80s...", endpoint);
+  if (keys) link->keys = *keys;
+  link->has_keys = keys != NULL;
+  if (keys && !keys->has_server && endpoint_is_tcp(endpoint))
+    return fail(
+        E_ARG,
+        "the key file has no line 'server', which the other end's key is compared with; make a key for "
+        "this worker: scripts/tandem keygen --worker NAME --for KEY");
   return dial(link);
 }
 
@@ -40,6 +62,8 @@ void link_close(struct link *link, const char *reason) {
   say_bye(link, reason);
   slot_reader_close(&link->reader);
   socket_close(&link->socket);
+  monitor_close(&link->watch);
+  explicit_bzero(&link->keys, sizeof link->keys);
 }
 
 void link_restart(struct link *link, const char *reason) {
@@ -48,9 +72,9 @@ void link_restart(struct link *link, const char *reason) {
   start_over(link, LINK_HELLO, 0);
 }
 
-static void on_refuse(struct link *link, const struct message *m, int64_t now) {
+static void on_refuse(struct link *link, struct text why, int64_t now) {
   char reason[sizeof link->refusal];
-  text_copy(m->reason, reason, sizeof reason);
+  text_copy(why, reason, sizeof reason);
   if (strcmp(reason, link->refusal) != 0) {
     memcpy(link->refusal, reason, sizeof reason);
     log_warn("%s refuses this worker: %s; trying again every %d s", link->endpoint, reason,
@@ -59,11 +83,53 @@ static void on_refuse(struct link *link, const struct message *m, int64_t now) {
   start_over(link, LINK_REFUSED, now + REFUSED_MS);
 }
 
+/* --- Connections that do not come about ------------------------------------------------------------------ */
+
+static void on_wrong_key(struct link *link, int64_t now) {
+  char own[KEY_HEX + 1], why[sizeof link->refusal];
+  key_to_hex(&link->keys.own, own);
+  snprintf(why, sizeof why, "its key is not in the list there (--allow); the line to add: %s NAME", own);
+  on_refuse(link, text_of(why), now);
+  socket_close(&link->socket); /* libzmq would go on dialling by itself */
+}
+
+/* One broken handshake may be the end of a run; several are a reason. The other end does not say which. */
+static void on_handshake_failed(struct link *link) {
+  if (++link->handshakes_failed != HANDSHAKES_SAID) return;
+  log_warn("%s does not complete the handshake: %s; trying again", link->endpoint,
+           link->has_keys
+               ? "it is not the one whose key this worker expects, or it takes no keys; make sure that the "
+                 "key file was made for it (keygen --worker NAME --for ITS KEY)"
+               : "it asks for a key; give --key FILE (scripts/tandem keygen makes one)");
+}
+
+static void look_at_connection(struct link *link, int64_t now) {
+  struct monitor_event e;
+  while (link->watch.socket && monitor_next(&link->watch, &e)) {
+    if (e.event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+      link->handshakes_failed = 0;
+      link->dialled_ms = now;
+    } else if (e.event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
+      on_wrong_key(link, now);
+      return;
+    } else {
+      on_handshake_failed(link);
+    }
+  }
+  if (link->greeted || link->said_nobody || now - link->dialled_ms < NOBODY_MS) return;
+  link->said_nobody = true;
+  log_info("nobody has answered at %s for %d s; still trying", link->endpoint, NOBODY_MS / 1000);
+}
+
+/* --- Messages -------------------------------------------------------------------------------------------- */
+
 /* False: an answer to an earlier greeting of the session that is already open. */
 static bool on_welcome(struct link *link, const struct message *m) {
   if (link->state == LINK_OPEN && m->incarnation == link->incarnation) return false;
   start_over(link, LINK_OPEN, 0);
   link->refusal[0] = '\0';
+  link->said_nobody = false;
+  link->handshakes_failed = 0;
   link->beat_ms = m->beat_ms ? (int64_t)m->beat_ms : 1;
   link->silence_ms = (int64_t)m->silence_ms;
   link->incarnation = m->incarnation;
@@ -88,7 +154,7 @@ static bool find_pixels(struct link *link, struct packet *p) {
 static bool pass(struct link *link, struct packet *p, int64_t now) {
   switch (p->head.kind) {
   case MESSAGE_BEAT: return false;
-  case MESSAGE_REFUSE: on_refuse(link, &p->head, now); return false;
+  case MESSAGE_REFUSE: on_refuse(link, p->head.reason, now); return false;
   case MESSAGE_WELCOME: return on_welcome(link, &p->head);
   case MESSAGE_BYE:
     if (link->state != LINK_OPEN) return false;
@@ -100,12 +166,14 @@ static bool pass(struct link *link, struct packet *p, int64_t now) {
     link->received++;
     return find_pixels(link, p);
   case MESSAGE_DECODERS:
+  case MESSAGE_ALLOWED:
   case MESSAGE_ACK: return link->state == LINK_OPEN;
   default: drop_note(link->drops, DROP_UNEXPECTED, message_kind_name(p->head.kind)); return false;
   }
 }
 
 enum status link_receive(struct link *link, struct packet **out) {
+  if (!link->socket) return E_AGAIN; /* between two attempts */
   for (int i = 0; i < 64; i++) {
     bool version_ok = true;
     enum status st = packet_receive(link->socket, false, link->drops, out, &version_ok);
@@ -114,8 +182,7 @@ enum status link_receive(struct link *link, struct packet **out) {
     link->heard_ms = now;
     if (version_ok && pass(link, *out, now)) return OK;
     if (!version_ok && (*out)->head.kind == MESSAGE_REFUSE) {
-      struct message m = {.reason = text_of(fail_message())};
-      on_refuse(link, &m, now);
+      on_refuse(link, text_of(fail_message()), now);
     } else if (!version_ok) {
       drop_note(link->drops, DROP_VERSION, fail_message());
     }
@@ -140,15 +207,23 @@ bool link_tick(struct link *link, int64_t now_ms, const struct counters *count) 
     }
     return false;
   }
+  look_at_connection(link, now_ms);
   if (now_ms < link->hello_at_ms) return false;
   if (link->state == LINK_REFUSED) start_over(link, LINK_HELLO, now_ms);
+  if (!link->socket && dial(link) != OK) {
+    log_warn("%s", fail_message());
+    start_over(link, LINK_REFUSED, now_ms + REFUSED_MS);
+    return false;
+  }
   link->greeted = packet_send(link->socket, NULL, link->hello, NULL, 0) == OK; /* not while nobody listens */
   if (link->greeted) link->hello_at_ms = now_ms + GREET_AGAIN_MS;
   return false;
 }
 
-short link_events(const struct link *link) {
-  return link->state == LINK_HELLO && !link->greeted ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN;
+int link_poll(const struct link *link, zmq_pollitem_t *item) {
+  short events = link->state == LINK_HELLO && !link->greeted ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN;
+  *item = (zmq_pollitem_t){.socket = link->socket, .events = events};
+  return link->socket != NULL;
 }
 
 void link_want(struct link *link, uint64_t room) {

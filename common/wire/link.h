@@ -7,6 +7,8 @@
 #ifndef WIRE_LINK_H
 #define WIRE_LINK_H
 
+#include "wire/keys.h"
+#include "wire/monitor.h"
 #include "wire/packet.h"
 
 enum link_state { LINK_HELLO, LINK_OPEN, LINK_REFUSED };
@@ -17,6 +19,12 @@ struct link {
   int64_t max_frame;
   const struct message *hello; /* borrowed: what to greet with */
   struct drops *drops;         /* borrowed */
+  struct keys keys;            /* tcp: dial with these */
+  bool has_keys;
+  struct monitor watch; /* tcp: what becomes of the connection */
+  int handshakes_failed;
+  int64_t dialled_ms;
+  bool said_nobody;
   enum link_state state;
   bool greeted; /* HELLO: the greeting has left */
   int64_t heard_ms, hello_at_ms, beat_at_ms, beat_ms, silence_ms;
@@ -28,8 +36,10 @@ struct link {
   bool shares;               /* the upstream can read payloads in this process's memory */
 };
 
+/* `keys` (copied; NULL: none) are for tcp: ipc goes in plain. Errors: E_ARG (not an endpoint; keys without the
+ * other end's), E_IO. */
 enum status link_open(struct link *link, void *context, const char *endpoint, int64_t max_frame,
-                      const struct message *hello, struct drops *drops);
+                      const struct message *hello, struct drops *drops, const struct keys *keys);
 void link_close(struct link *link, const char *reason); /* says bye */
 
 /* Ends the session, if there is one, and greets again: the upstream gives what was sent in it to others. */
@@ -40,8 +50,9 @@ void link_restart(struct link *link, const char *reason);
  * here. E_IO, E_MEMORY. */
 enum status link_receive(struct link *link, struct packet **out);
 
-/* What to poll the socket for: also for the connection, while there is a greeting to send. */
-short link_events(const struct link *link);
+/* Fills in what to poll for: also the connection, while there is a greeting to send. Returns how many items: 1, or
+ * 0 between two attempts to dial. */
+int link_poll(const struct link *link, zmq_pollitem_t *item);
 
 /* Greets, beats, notices silence (true: the session was lost just now). */
 bool link_tick(struct link *link, int64_t now_ms, const struct counters *count);

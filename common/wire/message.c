@@ -16,26 +16,22 @@ static const uint64_t json_max = 9007199254740991;
 static const struct {
   const char *name;
   int frames; /* header [, ticket body [, pixels [, parameters]]] */
-} kinds[MESSAGE_KINDS] = {[MESSAGE_HELLO] = {"hello", 1},
-                          [MESSAGE_WELCOME] = {"welcome", 1},
-                          [MESSAGE_REFUSE] = {"refuse", 1},
-                          [MESSAGE_DECODERS] = {"decoders", 1},
-                          [MESSAGE_WANT] = {"want", 1},
-                          [MESSAGE_TICKET] = {"ticket", 2},
-                          [MESSAGE_PASSED] = {"passed", 1},
-                          [MESSAGE_DECODED] = {"decoded", 3},
-                          [MESSAGE_AUGMENTED] = {"augmented", 4},
-                          [MESSAGE_ACK] = {"ack", 1},
-                          [MESSAGE_FAILED] = {"failed", 1},
-                          [MESSAGE_BEAT] = {"beat", 1},
-                          [MESSAGE_BYE] = {"bye", 1}};
+} kinds[MESSAGE_KINDS] = {[MESSAGE_HELLO] = {"hello", 1},     [MESSAGE_WELCOME] = {"welcome", 1},
+                          [MESSAGE_REFUSE] = {"refuse", 1},   [MESSAGE_DECODERS] = {"decoders", 1},
+                          [MESSAGE_ALLOWED] = {"allowed", 1}, [MESSAGE_WANT] = {"want", 1},
+                          [MESSAGE_TICKET] = {"ticket", 2},   [MESSAGE_PASSED] = {"passed", 1},
+                          [MESSAGE_DECODED] = {"decoded", 3}, [MESSAGE_AUGMENTED] = {"augmented", 4},
+                          [MESSAGE_ACK] = {"ack", 1},         [MESSAGE_FAILED] = {"failed", 1},
+                          [MESSAGE_BEAT] = {"beat", 1},       [MESSAGE_BYE] = {"bye", 1}};
 
 static const struct field table[] = {
     {"role", FIELD_TEXT, KIND(HELLO), AT(role), 16},
     {"worker", FIELD_TEXT, KIND(HELLO) | KIND(PASSED), AT(worker), WORKER_NAME_MAX},
     {"build", FIELD_TEXT, KIND(HELLO), AT(build), 64},
     {"check", FIELD_TEXT, KIND(HELLO), AT(check), 64},
-    {"serve", FIELD_TEXT, KIND(HELLO), AT(serve), ENDPOINT_MAX},
+    {"host", FIELD_TEXT, KIND(HELLO), AT(host), HOST_MAX},
+    {"serve", FIELD_TEXTS, KIND(HELLO), AT(serve), ENDPOINT_MAX, SERVE_MAX},
+    {"key", FIELD_TEXT, KIND(HELLO), AT(key), KEY_HEX},
     {"datasets", FIELD_TEXTS, KIND(HELLO), AT(datasets), 64, 64},
     {"dataset", FIELD_TEXT, KIND(WELCOME), AT(dataset), 64},
     {"beat_ms", FIELD_UINT, KIND(WELCOME), AT(beat_ms), 3600000},
@@ -55,6 +51,7 @@ static const struct field table[] = {
     {"avoid", FIELD_TEXTS, KIND(TICKET), AT(avoid), WORKER_NAME_MAX, AVOID_MAX},
     {"reason", FIELD_TEXT, KIND(REFUSE) | KIND(FAILED) | KIND(BYE), AT(reason), 1023},
     {"decoders", FIELD_TEXTS, KIND(DECODERS), AT(decoders), ENDPOINT_MAX, 240},
+    {"keys", FIELD_TEXTS, KIND(DECODERS) | KIND(ALLOWED), AT(keys), KEY_HEX, KEYS_MAX},
     {"credits", FIELD_UINT, KIND(WANT), AT(credits), json_max},
     {"shards", FIELD_UINT, KIND(BEAT), AT(count.shards), json_max},
     {"images", FIELD_UINT, KIND(BEAT), AT(count.images), json_max},

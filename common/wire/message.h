@@ -15,7 +15,11 @@ enum {
   ENDPOINT_MAX = 255,
   WORKER_NAME_MAX = 95,
   RUN_NAME_MAX = 127,
-  AVOID_MAX = 8 /* most workers that a ticket avoids */
+  AVOID_MAX = 8, /* most workers that a ticket avoids */
+  HOST_MAX = 16, /* of endpoint_machine */
+  SERVE_MAX = 4, /* endpoints of a decode worker */
+  KEY_HEX = 64,
+  KEYS_MAX = 900 /* public keys in a message */
 };
 
 enum message_kind {
@@ -23,6 +27,7 @@ enum message_kind {
   MESSAGE_WELCOME,
   MESSAGE_REFUSE,
   MESSAGE_DECODERS,
+  MESSAGE_ALLOWED,
   MESSAGE_WANT,
   MESSAGE_TICKET,
   MESSAGE_PASSED,
@@ -45,8 +50,10 @@ struct message {
   enum message_kind kind;
   struct text worker; /* hello: its name; passed: the augment worker's */
   /* hello */
-  struct text role, build, check, serve;
-  struct texts datasets;
+  struct text role, build, check;
+  struct text host; /* which machine, as endpoint_machine tells it */
+  struct text key;  /* public key of the endpoints in `serve`, in hex; empty: plain */
+  struct texts serve, datasets;
   /* welcome */
   struct text dataset;
   uint64_t beat_ms, silence_ms;
@@ -62,6 +69,7 @@ struct message {
   struct texts avoid;    /* ticket: augment workers that it should not be passed to */
   struct text reason;    /* refuse, failed, bye */
   struct texts decoders; /* endpoints */
+  struct texts keys;     /* decoders: of each endpoint, empty: plain; allowed: who may connect; hex */
   uint64_t credits;      /* want: shards the worker can take in this session, from its start */
   struct counters count; /* beat */
   /* decoded: per image; augmented: per (view, image), view by view */

@@ -31,6 +31,10 @@ void packet_free(struct packet **packet) {
   *packet = NULL;
 }
 
+const char *packet_user(struct packet *packet) { return zmq_msg_gets(&packet->frame[0], "User-Id"); }
+
+const char *packet_address(struct packet *packet) { return zmq_msg_gets(&packet->frame[0], "Peer-Address"); }
+
 static enum status receive_frame(void *socket, zmq_msg_t *frame) {
   zmq_msg_init(frame);
   while (zmq_msg_recv(frame, socket, ZMQ_DONTWAIT) < 0) {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <zmq.h>
 
+#include "wire/keys.h"
 #include "wire/slot_reader.h"
 
 enum { PACKET_FRAMES = 4, FRAME_HEADER = 0, FRAME_BODY = 1, FRAME_PIXELS = 2, FRAME_PARAMS = 3 };
@@ -53,6 +54,11 @@ extern const char *const drop_names[DROP_KINDS];
  * (nothing there), E_IO, E_MEMORY. */
 enum status packet_receive(void *socket, bool router, struct drops *drops, struct packet **out,
                            bool *version_ok);
+
+/* What is known of the sender's connection; NULL: nothing. Borrowed from the packet. */
+const char *packet_user(struct packet *packet);    /* the key it proved to have, in hex; NULL: a plain one */
+const char *packet_address(struct packet *packet); /* its IP address */
+
 void packet_free(struct packet **packet); /* accepts NULL; nulls */
 
 /* Finds the pixels that the sender has left in its memory; nothing to do where they are in the packet. Errors: those of
@@ -70,15 +76,14 @@ enum status packet_send(void *socket, const struct peer *to, const struct messag
 enum status socket_open(void **out, void *context, int type, int64_t max_frame);
 void socket_close(void **socket); /* accepts NULL; nulls */
 
+/* The socket dials as a CURVE client: with its own pair, and the key that the other end must have. E_IO. */
+enum status socket_keys(void *socket, const struct keys *keys);
+
 /* Connects a DEALER. E_ARG (not an endpoint). */
 enum status socket_connect(void *socket, const char *endpoint);
 
 /* Binds and writes the endpoint to dial into resolved[size]. Refuses a TCP address beyond this machine unless
  * `insecure`. Errors: E_EXISTS (in use), E_ARG (not an endpoint, not allowed), E_IO. */
 enum status socket_bind(void *socket, const char *endpoint, bool insecure, char *resolved, size_t size);
-
-/* An ipc endpoint that only this user can reach, in a folder under /tmp made for the purpose, e.g. name
- * "feed" -> "ipc:///tmp/tandem-1000/feed-4711". Removes sockets there that nobody listens to. E_IO. */
-enum status endpoint_private(const char *name, char *out, size_t size);
 
 #endif

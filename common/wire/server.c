@@ -68,25 +68,45 @@ static void refuse(struct server *server, const struct packet *p, const char *re
   packet_send(server->socket, &p->from, &m, NULL, 0);
 }
 
+static void describe(struct session *s, struct packet *p) {
+  const struct message *hello = &p->head;
+  const char *user = packet_user(p), *address = packet_address(p);
+  s->peer = p->from;
+  s->heard_ms = clock_ms();
+  text_copy(hello->role, s->role, sizeof s->role);
+  text_copy(hello->worker, s->worker, sizeof s->worker);
+  text_copy(hello->host, s->host, sizeof s->host);
+  for (uint32_t i = 0; i < hello->serve.count && i < SERVE_MAX; i++)
+    text_copy(hello->serve.at[i], s->serve[s->n_serve++], sizeof s->serve[0]);
+  text_copy(text_of(user), s->user, sizeof s->user);
+  text_copy(user ? text_of(user) : hello->key, s->key,
+            sizeof s->key); /* what is proved counts, not what is said */
+  if (hello->key.size == 0) s->key[0] = '\0';
+  text_copy(text_of(address), s->address, sizeof s->address);
+}
+
+/* NULL, or why not. */
+static const char *judge(struct server *server, struct packet *p) {
+  const char *user = packet_user(p);
+  if (user && server->guard && !guard_admits(server->guard, user)) return "its key is no longer in the list";
+  return server->hooks.admit(server->hooks.owner, &p->head);
+}
+
 /* A hello starts a session afresh, whatever there was before with this connection or this worker. */
-static void on_hello(struct server *server, const struct packet *p) {
+static void on_hello(struct server *server, struct packet *p) {
   for (size_t i = server->n; i-- > 0;) {
     struct session *s = server->sessions[i];
     if (text_is(p->head.worker, s->worker) || find_peer(server, &p->from) == s)
       remove_session(server, s, false);
   }
-  const char *reason = server->hooks.admit(server->hooks.owner, &p->head);
+  const char *reason = judge(server, p);
   struct session *s = reason ? NULL : add_session(server);
   if (!s) {
     refuse(server, p, reason ? reason : "no room for another worker");
     return;
   }
-  s->peer = p->from;
+  describe(s, p);
   s->number = ++server->opened;
-  s->heard_ms = clock_ms();
-  text_copy(p->head.role, s->role, sizeof s->role);
-  text_copy(p->head.worker, s->worker, sizeof s->worker);
-  text_copy(p->head.serve, s->serve, sizeof s->serve);
   struct message m = {.kind = MESSAGE_WELCOME, .beat_ms = BEAT_MS, .silence_ms = SILENCE_MS};
   server->hooks.welcome(server->hooks.owner, &m);
   m.shared = server->reads_memory && slot_reader_open(&s->reader, &p->head) == OK;
@@ -149,7 +169,21 @@ enum status server_pump(struct server *server) {
   return OK;
 }
 
+/* Connections stay when their key leaves the list; their sessions do not. */
+static void follow_guard(struct server *server) {
+  uint64_t version = guard_version(server->guard);
+  if (version == server->guard_version) return;
+  server->guard_version = version;
+  for (size_t i = server->n; i-- > 0;) {
+    struct session *s = server->sessions[i];
+    if (!s->user[0] || guard_admits(server->guard, s->user)) continue;
+    log_warn("%s: the key of worker %s is no longer in the list", server->drops.where, s->worker);
+    server_dismiss(server, s, "your key is no longer in the list");
+  }
+}
+
 void server_tick(struct server *server, int64_t now_ms) {
+  if (server->guard) follow_guard(server);
   if (now_ms < server->beat_at_ms) return;
   server->beat_at_ms = now_ms + BEAT_MS;
   struct message beat = {.kind = MESSAGE_BEAT};

@@ -9,14 +9,21 @@
 #ifndef WIRE_SERVER_H
 #define WIRE_SERVER_H
 
+#include "wire/guard.h"
 #include "wire/packet.h"
 
 enum { BEAT_MS = 500, SILENCE_MS = 5000, SESSIONS_MAX = 4096 };
 
 struct session {
   struct peer peer;
-  char role[17], worker[WORKER_NAME_MAX + 1], serve[ENDPOINT_MAX + 1];
-  uint64_t number; /* counts sessions; never used twice */
+  char role[17], worker[WORKER_NAME_MAX + 1];
+  char host[HOST_MAX + 1]; /* its machine, as endpoint_machine */
+  char serve[SERVE_MAX][ENDPOINT_MAX + 1];
+  int n_serve;
+  char key[KEY_HEX + 1];  /* of the endpoints it serves at; empty: plain */
+  char user[KEY_HEX + 1]; /* the key with which it connected; empty: plain */
+  char address[64];       /* its IP address as seen from here; not one over ipc */
+  uint64_t number;        /* counts sessions; never used twice */
   uint64_t credits, sent;
   int64_t heard_ms;
   bool silent; /* nothing heard for SILENCE_MS: gets no work, may come back */
@@ -42,6 +49,8 @@ struct server {
   void *socket;
   struct server_hooks hooks;
   struct drops drops;
+  struct guard *guard; /* borrowed; NULL: no keys. Sessions whose key leaves the list are ended. */
+  uint64_t guard_version;
   struct session **sessions;
   size_t n;
   size_t turn; /* where the search for credit starts */

@@ -1,18 +1,10 @@
-/* Opening, binding and naming sockets. The pitfalls each setting avoids are listed in docs/messages.md. */
-#include <dirent.h>
+/* Opening and binding sockets. The pitfalls each setting avoids are listed in docs/messages.md. */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "wire/endpoint.h"
 #include "wire/packet.h"
 
-enum { QUEUE = 64, LINGER_MS = 1000, PING_MS = 2000, PING_LOST_MS = 15000 };
+enum { QUEUE = 64, LINGER_MS = 1000, PING_MS = 2000, PING_LOST_MS = 15000, HANDSHAKE_MS = 10000 };
 
 enum status socket_open(void **out, void *context, int type, int64_t max_frame) {
   void *s = *out = zmq_socket(context, type);
@@ -24,6 +16,7 @@ enum status socket_open(void **out, void *context, int type, int64_t max_frame) 
                   {ZMQ_RCVHWM, QUEUE, 0},
                   {ZMQ_IMMEDIATE, 1, ZMQ_DEALER},
                   {ZMQ_ROUTER_MANDATORY, 1, ZMQ_ROUTER},
+                  {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS, 0},
                   {ZMQ_HEARTBEAT_IVL, PING_MS, 0},
                   {ZMQ_HEARTBEAT_TIMEOUT, PING_LOST_MS, 0},
                   {ZMQ_RECONNECT_IVL, 50, ZMQ_DEALER},
@@ -39,33 +32,32 @@ enum status socket_open(void **out, void *context, int type, int64_t max_frame) 
 }
 
 void socket_close(void **socket) {
-  if (*socket) zmq_close(*socket);
+  if (*socket) {
+    zmq_socket_monitor(*socket, NULL, 0); /* or events that nobody reads any more would block its end */
+    zmq_close(*socket);
+  }
   *socket = NULL;
 }
 
+enum status socket_keys(void *socket, const struct keys *keys) {
+  if (zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, keys->own.bytes, KEY_BYTES) == 0 &&
+      zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys->secret.bytes, KEY_BYTES) == 0 &&
+      zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, keys->server.bytes, KEY_BYTES) == 0)
+    return OK;
+  return fail(E_IO, "cannot use keys: %s; install a ZeroMQ with CURVE", zmq_strerror(errno));
+}
+
+/* Names are looked up as IPv4; an IPv6 address stands in brackets. */
+static void allow_ipv6(void *socket, const char *endpoint) {
+  int ipv6 = endpoint_is_ipv6(endpoint);
+  zmq_setsockopt(socket, ZMQ_IPV6, &ipv6, sizeof ipv6);
+}
+
 enum status socket_connect(void *socket, const char *endpoint) {
+  allow_ipv6(socket, endpoint);
   if (zmq_connect(socket, endpoint) == 0) return OK;
   return fail(E_ARG, "cannot dial '%s': %s; endpoints look like ipc:///tmp/run/feed or tcp://host:5555",
               endpoint, zmq_strerror(errno));
-}
-
-/* Whether somebody accepts connections at this path. ZeroMQ would take the path away from them without a
- * word. */
-static bool path_in_use(const char *path) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if (strlen(path) >= sizeof address.sun_path) return false;
-  memcpy(address.sun_path, path, strlen(path) + 1);
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return false;
-  bool used = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN;
-  close(fd);
-  return used;
-}
-
-static bool is_loopback(const char *tcp) {
-  const char *host = tcp + strlen("tcp://");
-  return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost:", 10) == 0 ||
-         strncmp(host, "[::1]:", 6) == 0 || strncmp(host, "lo:", 3) == 0;
 }
 
 static enum status bind_error(const char *endpoint, int error) {
@@ -77,46 +69,28 @@ static enum status bind_error(const char *endpoint, int error) {
   case EPROTONOSUPPORT:
     return fail(E_ARG, "'%s' is not an endpoint; they look like ipc:///tmp/run/feed or tcp://127.0.0.1:5555",
                 endpoint);
+  case ENODEV:
+  case EADDRNOTAVAIL:
+    return fail(E_ARG,
+                "cannot listen at %s: this machine has no such address; give one of its own (ip address), "
+                "the name of "
+                "an interface, or 0.0.0.0 for all",
+                endpoint);
   default: return fail(E_IO, "cannot listen at %s: %s", endpoint, zmq_strerror(error));
   }
 }
 
 enum status socket_bind(void *socket, const char *endpoint, bool insecure, char *resolved, size_t size) {
-  if (strncmp(endpoint, "tcp://", 6) == 0 && !is_loopback(endpoint) && !insecure)
-    return fail(
-        E_ARG, "%s can be reached from other machines and nothing is encrypted; use 127.0.0.1, or --insecure",
-        endpoint);
-  if (strncmp(endpoint, "ipc://", 6) == 0 && path_in_use(endpoint + 6))
+  if (!endpoint_is_local(endpoint) && !insecure)
+    return fail(E_ARG,
+                "%s can be reached from other machines and nothing is encrypted; give --key (scripts/tandem "
+                "keygen), use "
+                "127.0.0.1, or --insecure",
+                endpoint);
+  if (endpoint_is_ipc(endpoint) && endpoint_path_in_use(endpoint + 6))
     return bind_error(endpoint, EADDRINUSE);
+  allow_ipv6(socket, endpoint);
   if (zmq_bind(socket, endpoint) != 0) return bind_error(endpoint, errno);
   if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, resolved, &size) == 0) return OK;
   return fail(E_IO, "cannot tell the endpoint of %s: %s", endpoint, zmq_strerror(errno));
-}
-
-/* Removes what killed processes left. A minute of age, because a socket being opened does not answer yet. */
-static void sweep(const char *folder) {
-  time_t now = time(NULL);
-  DIR *d = opendir(folder);
-  if (!d) return;
-  for (struct dirent *e; (e = readdir(d));) {
-    char path[512];
-    struct stat s;
-    snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
-    if (lstat(path, &s) == 0 && S_ISSOCK(s.st_mode) && now - s.st_mtime > 60 && !path_in_use(path))
-      unlink(path);
-  }
-  closedir(d);
-}
-
-enum status endpoint_private(const char *name, char *out, size_t size) {
-  char folder[64];
-  snprintf(folder, sizeof folder, "/tmp/tandem-%ld", (long)getuid());
-  struct stat s;
-  if ((mkdir(folder, 0700) != 0 && errno != EEXIST) || lstat(folder, &s) != 0)
-    return fail(E_IO, "cannot create %s: %s", folder, strerror(errno));
-  if (!S_ISDIR(s.st_mode) || s.st_uid != getuid() || (s.st_mode & 077) != 0)
-    return fail(E_IO, "%s is not a private folder of this user; remove it, or name an endpoint", folder);
-  sweep(folder);
-  snprintf(out, size, "ipc://%s/%s-%ld", folder, name, (long)getpid());
-  return OK;
 }

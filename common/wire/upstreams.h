@@ -18,10 +18,19 @@ struct upstreams {
   bool reads_memory; /* shards may stay in the decode workers' memory */
 };
 
-/* Dials what is new in the list and leaves what is no longer in it. `hello` and `drops` are borrowed by the
- * links. An endpoint that cannot be dialled is logged and left out. */
-void upstreams_follow(struct upstreams *upstreams, void *context, const struct texts *endpoints,
-                      const struct message *hello, struct drops *drops);
+/* How to dial. */
+struct upstreams_dial {
+  void *context;
+  const char *consumer;        /* endpoint of the consumer, as this process dials it */
+  const struct keys *keys;     /* this worker's; NULL: none */
+  const struct message *hello; /* borrowed by the links */
+  struct drops *drops;         /* borrowed by the links */
+};
+
+/* Dials what is new in the consumer's list (`decoders`) and leaves what is no longer in it. A worker with keys does
+ * not dial TCP endpoints without. An endpoint that cannot be dialled is logged and left out. */
+void upstreams_follow(struct upstreams *upstreams, const struct upstreams_dial *dial,
+                      const struct message *list);
 void upstreams_close(struct upstreams *upstreams);
 
 #endif

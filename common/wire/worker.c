@@ -14,8 +14,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "wire/endpoint.h"
 #include "wire/self_test.h"
 #include "wire/server.h"
+#include "wire/serving.h"
 #include "wire/upstreams.h"
 #include "wire/work.h"
 
@@ -32,11 +34,13 @@ struct worker {
   void *state;
   const struct worker_options *options;
   void *context;
-  char name[WORKER_NAME_MAX + 1], serve[ENDPOINT_MAX + 1], check[SELF_TEST_HEX + 1];
+  char name[WORKER_NAME_MAX + 1], check[SELF_TEST_HEX + 1], machine[HOST_MAX + 1];
+  struct keys keys;
   struct message hello;
   struct drops drops;
   struct link consumer;
-  struct server server;      /* serving stages */
+  struct server server; /* serving stages */
+  struct serving serving;
   struct upstreams decoders; /* the others */
   uint64_t incarnation;
   struct work_queue inputs, results;
@@ -46,6 +50,7 @@ struct worker {
   struct sent sent[AUGMENT_UNACKED];
   int unacked;
   struct slots slots;
+  int64_t admitted_ms; /* when it last had a session with a consumer */
   int64_t sent_at_ms, alive_at_ms, began_ns, busy_ns;
   struct counters count;
 };
@@ -103,6 +108,15 @@ static void on_ticket(struct worker *w, struct packet **p) {
   if (work) work_enqueue(&w->inputs, work);
 }
 
+static void follow_decoders(struct worker *w, const struct message *list) {
+  const struct upstreams_dial dial = {.context = w->context,
+                                      .consumer = w->options->connect,
+                                      .keys = w->options->key ? &w->keys : NULL,
+                                      .hello = &w->hello,
+                                      .drops = &w->drops};
+  upstreams_follow(&w->decoders, &dial, list);
+}
+
 static enum status pump_consumer(struct worker *w) {
   for (;;) {
     struct packet *p = NULL;
@@ -118,8 +132,11 @@ static enum status pump_consumer(struct worker *w) {
       forget(w);
       break;
     case MESSAGE_DECODERS:
-      if (!w->stage->serves)
-        upstreams_follow(&w->decoders, w->context, &p->head.decoders, &w->hello, &w->drops);
+      if (!w->stage->serves) follow_decoders(w, &p->head);
+      break;
+    case MESSAGE_ALLOWED:
+      if (w->server.guard && guard_allow(w->server.guard, &p->head.keys) != OK)
+        log_warn("%s", fail_message());
       break;
     case MESSAGE_TICKET: on_ticket(w, &p); break;
     case MESSAGE_ACK: on_ack(w, &p->head); break;
@@ -347,19 +364,28 @@ static enum status work_one(struct worker *w) {
 static enum status wait_for_messages(struct worker *w, int64_t timeout_ms) {
   zmq_pollitem_t items[2 + UPSTREAMS_MAX];
   int n = 0;
-  items[n++] = (zmq_pollitem_t){.socket = w->consumer.socket, .events = link_events(&w->consumer)};
+  n += link_poll(&w->consumer, &items[n]);
   if (w->stage->serves) items[n++] = (zmq_pollitem_t){.socket = w->server.socket, .events = ZMQ_POLLIN};
-  for (int i = 0; i < w->decoders.n; i++)
-    items[n++] = (zmq_pollitem_t){.socket = w->decoders.at[i]->link.socket,
-                                  .events = link_events(&w->decoders.at[i]->link)};
+  for (int i = 0; i < w->decoders.n; i++) n += link_poll(&w->decoders.at[i]->link, &items[n]);
   if (zmq_poll(items, n, timeout_ms) >= 0 || errno == EINTR) return OK;
   return fail(E_IO, "cannot wait for messages: %s", zmq_strerror(errno));
+}
+
+/* Counts from the end of the last session, so that a worker follows a run from stage to stage. */
+static enum status check_patience(struct worker *w) {
+  int64_t now = clock_ms();
+  if (w->consumer.state == LINK_OPEN) w->admitted_ms = now;
+  double limit_s = w->options->connect_wait_s;
+  if (limit_s <= 0 || (double)(now - w->admitted_ms) <= limit_s * 1000) return OK;
+  return fail(E_PEER, "no consumer at %s has let this worker in for %g s%s%s", w->options->connect, limit_s,
+              w->consumer.refusal[0] ? "; the last one said: " : "", w->consumer.refusal);
 }
 
 static enum status loop(struct worker *w) {
   enum status st = OK;
   while (st == OK && !stop_requested()) {
     st = pump(w);
+    if (st == OK) st = check_patience(w);
     if (st != OK) break;
     bool ready =
         w->inputs.n && (w->stage->serves ? w->results.n < DECODE_AHEAD : w->unacked < AUGMENT_UNACKED);
@@ -413,25 +439,12 @@ static void on_served(void *owner, struct session *session, struct packet **pack
 }
 
 static enum status open_server(struct worker *w) {
-  const struct worker_options *o = w->options;
-  char endpoint[ENDPOINT_MAX + 1];
-  enum status st = OK;
-  if (o->serve)
-    snprintf(endpoint, sizeof endpoint, "%s", o->serve);
-  else if (strncmp(o->connect, "tcp://", 6) == 0)
-    snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:*");
-  else
-    st = endpoint_private("decode", endpoint, sizeof endpoint);
+  enum status st = serving_open(&w->serving, w->context, w->options, w->options->key ? &w->keys : NULL);
   if (st != OK) return st;
-  void *socket = NULL;
-  st = socket_open(&socket, w->context, ZMQ_ROUTER, FRAME_MAX);
-  if (st == OK) st = socket_bind(socket, endpoint, o->insecure, w->serve, sizeof w->serve);
-  if (st != OK) {
-    socket_close(&socket);
-    return st;
-  }
-  server_open(&w->server, socket, "decode socket",
+  server_open(&w->server, w->serving.listening.socket, "decode socket",
               (struct server_hooks){w, admit, welcome, joined, left, on_served});
+  w->serving.listening.socket = NULL; /* the server's now */
+  if (w->serving.listening.has_keys) w->server.guard = w->serving.listening.guard;
   return OK;
 }
 
@@ -454,16 +467,21 @@ static enum status worker_open(struct worker *w) {
   snprintf(w->name, sizeof w->name, "%s:%ld:%08x", host, (long)getpid(), (unsigned)random[1]);
   w->began_ns = clock_ns();
   w->drops.where = "worker";
-  w->context = zmq_ctx_new();
-  if (!w->context) return fail(E_IO, "cannot start ZeroMQ: %s", zmq_strerror(errno));
-  enum status st = self_test(w->check);
+  w->admitted_ms = clock_ms();
+  endpoint_machine(w->machine);
+  const char *key = w->options->key;
+  enum status st = key ? keys_read(&w->keys, key) : OK;
+  if (st == OK) st = listen_context(&w->context, key != NULL);
+  if (st == OK) st = self_test(w->check);
   if (st == OK && w->stage->serves) st = open_server(w);
   w->hello = (struct message){.kind = MESSAGE_HELLO,
                               .role = text_of(w->stage->role),
                               .worker = text_of(w->name),
                               .build = text_of(TANDEM_VERSION),
                               .check = text_of(w->check),
-                              .serve = text_of(w->serve),
+                              .host = text_of(w->machine),
+                              .serve = {w->serving.endpoints, (uint32_t)w->serving.listening.n},
+                              .key = text_of(w->serving.key),
                               .datasets = w->options->datasets};
   slots_open(&w->slots, w->options->shared_memory ? SLOTS_BYTES_MAX : 0);
   w->decoders.reads_memory = w->options->shared_memory;
@@ -471,7 +489,8 @@ static enum status worker_open(struct worker *w) {
     slots_greet(&w->slots, &w->hello); /* a decode worker has pixels for augment workers only */
   if (st == OK) st = check_hello(w);
   if (st == OK)
-    st = link_open(&w->consumer, w->context, w->options->connect, FRAME_MAX, &w->hello, &w->drops);
+    st = link_open(&w->consumer, w->context, w->options->connect, FRAME_MAX, &w->hello, &w->drops,
+                   key ? &w->keys : NULL);
   return st;
 }
 
@@ -481,6 +500,8 @@ static void worker_close(struct worker *w) {
   link_close(&w->consumer, "leaving");
   server_close(&w->server, "leaving");
   slots_close(&w->slots);
+  serving_close(&w->serving);
+  explicit_bzero(&w->keys, sizeof w->keys);
   if (w->context) zmq_ctx_term(w->context);
 }
 

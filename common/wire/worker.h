@@ -8,6 +8,7 @@
 #ifndef WIRE_WORKER_H
 #define WIRE_WORKER_H
 
+#include "base/cli.h"
 #include "wire/packet.h"
 #include "wire/slots.h"
 #include "wire/ticket.h"
@@ -59,21 +60,20 @@ struct stage {
 
 struct worker_options {
   const char *connect;   /* the consumer's endpoint */
-  const char *serve;     /* where a serving stage binds; NULL: a private endpoint of the consumer's kind */
+  struct cli_list serve; /* where a serving stage binds; empty: a private ipc endpoint */
+  const char *advertise; /* host under which others reach `serve`; NULL: found out */
+  const char *key;       /* key file; NULL: none. TCP goes under CURVE with it, ipc in plain */
   bool shared_memory;    /* pass pixels to processes of this machine in shared memory */
-  bool insecure;         /* allow a TCP address beyond this machine */
+  bool insecure;         /* allow a TCP address beyond this machine without a key */
+  double connect_wait_s; /* leave when no consumer has let it in for so long; 0: never */
   struct texts datasets; /* fingerprints of what a decode worker can read */
 };
 
-/* The option of that name. */
-#define SHARED_MEMORY_OPT(state, field)                                                                      \
-  {                                                                                                          \
-    "shared-memory", OPT_BOOL, offsetof(state, field), "true",                                               \
-        "pass pixels to processes of this machine in shared memory; otherwise they go through sockets"       \
-  }
+/* Flags that fill struct worker_options: those of every worker, and those of one that serves. */
+extern const struct opt worker_opts[], serve_opts[];
 
 /* Works until SIGINT or SIGTERM, then OK. Before: stop_on_signals.
- * Errors: E_ARG, E_IO, E_EXISTS, E_MEMORY. */
+ * Errors: E_ARG, E_IO, E_EXISTS, E_MEMORY, E_FORMAT (the key file), E_PEER (connect_wait_s is over). */
 enum status worker_run(const struct stage *stage, void *state, const struct worker_options *options);
 
 #endif

@@ -11,15 +11,12 @@
 
 struct options {
   struct isa_options isa;
-  const char *connect;
-  bool shared_memory;
+  struct worker_options worker;
   int64_t threads;
 };
 
 static const struct opt opts[] = {
-    {"connect", OPT_STR, offsetof(struct options, connect), NULL,
-     "endpoint of the consumer (train, linear, ...)", .required = true},
-    SHARED_MEMORY_OPT(struct options, shared_memory),
+    {"worker", OPT_TABLE, offsetof(struct options, worker), .sub = worker_opts},
     {"threads", OPT_INT, offsetof(struct options, threads), "1", "threads that share the images of a shard"},
     {"isa", OPT_TABLE, offsetof(struct options, isa), .sub = isa_opts},
     {0}};
@@ -153,8 +150,7 @@ static enum status run(void *state) {
   stop_with_parent();
   TRY(isa_select(o->isa.isa));
   TRY(augment_open(&a, o->threads));
-  TRY(worker_run(&stage, &a,
-                 &(struct worker_options){.connect = o->connect, .shared_memory = o->shared_memory}));
+  TRY(worker_run(&stage, &a, &o->worker));
 out:
   augment_close(&a);
   return st;

@@ -7,13 +7,13 @@
 #include "base/progress.h"
 #include "store/features.h"
 
-enum { REPORT_MS = 500 };
+enum { REPORT_MS = 500, LISTEN_MAX = 4 };
 
 /* Both passes over the data, with what they share. */
 struct work {
   const struct extraction *e;
   struct feed_options feed; /* the second pass listens where the first did */
-  char *listen;
+  char *listen[LISTEN_MAX];
   struct network *network;
   struct progress *progress;
   int64_t done, reported_ms;
@@ -42,10 +42,14 @@ static enum status open_feed(struct work *w, struct feed **out, const char *cons
                                  .batch = batch,
                                  .last_step = steps};
   enum status st = feed_open(out, &w->feed, &plan);
-  if (st != OK || w->listen) return st;
-  w->listen = strdup(feed_endpoint(*out));
-  if (!w->listen) return fail(E_MEMORY, "out of memory");
-  w->feed.listen = w->listen;
+  if (st != OK || w->listen[0]) return st;
+  const char *endpoint;
+  size_t n = 0;
+  while (n < LISTEN_MAX && (endpoint = feed_endpoint(*out, n))) {
+    w->listen[n] = strdup(endpoint);
+    if (!w->listen[n++]) return fail(E_MEMORY, "out of memory");
+  }
+  w->feed.listen = (struct cli_list){.items = (const char **)w->listen, .count = n};
   return OK;
 }
 
@@ -128,6 +132,6 @@ out:
   features_writer_abort(&writer);
   progress_close(&w.progress);
   network_close(&w.network);
-  free(w.listen);
+  for (size_t i = 0; i < LISTEN_MAX; i++) free(w.listen[i]);
   return st;
 }

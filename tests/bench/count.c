@@ -68,9 +68,9 @@ static void print(struct feed *feed, const struct tally *t) {
   double seconds = t->last_s - t->first_s;
   printf("{\"steps\": %" PRId64 ", \"images_per_s\": %.1f, \"seconds\": %.3f, \"shards\": %" PRIu64
          ", \"reissued\": %" PRIu64 ", \"hedged\": %" PRIu64 ", \"duplicates\": %" PRIu64
-         ", \"failed\": %" PRIu64 ", \"dropped\": %" PRIu64 "}\n",
+         ", \"failed\": %" PRIu64 ", \"dropped\": %" PRIu64 ", \"refused\": %" PRIu64 "}\n",
          t->steps, seconds > 0 ? (double)t->images / seconds : 0, seconds, c.shards, c.reissued, c.hedged,
-         c.duplicates, c.failed, c.dropped);
+         c.duplicates, c.failed, c.dropped, c.refused);
 }
 
 static enum status run(void *state) {

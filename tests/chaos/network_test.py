@@ -40,7 +40,7 @@ class Network(ChaosTest):
 
         def by_proxy(head, frames):  # the address under which the decode worker is told to the augment workers
             if head['kind'] == 'hello' and head['serve']:
-                frames = [msgpack.packb(dict(head, serve=f'tcp://127.0.0.1:{shards.port}'))]
+                frames = [msgpack.packb(dict(head, serve=[f'tcp://127.0.0.1:{shards.port}']))]
             return [frames]
 
         tap = Tap(self.listen('tap'), f'tcp://127.0.0.1:{feed.port}', change=by_proxy)

@@ -240,7 +240,8 @@ class DataPlane(FlowTest):
             self.augment()
             peer, _ = self.hear(consumer, 'hello')
             consumer.send_multipart([peer, msgpack.packb(welcome)])
-            consumer.send_multipart([peer, msgpack.packb({'v': 1, 'kind': 'decoders', 'decoders': [self.listen('serve')]})])
+            decoders = {'v': 1, 'kind': 'decoders', 'decoders': [self.listen('serve')], 'keys': ['']}
+            consumer.send_multipart([peer, msgpack.packb(decoders)])
             holder, _ = self.hear(decode, 'hello')
             decode.send_multipart([holder, msgpack.packb(dict(welcome, run=''))])
             self.hear(decode, 'want')
@@ -278,7 +279,7 @@ class DataPlane(FlowTest):
             self.assertGreater(w['bytes_in'], 0)
             self.assertGreater(w['bytes_out'], w['images'] * 3)
             self.assertEqual(w['errors'], dict.fromkeys(['damaged', 'missing', 'other', 'unsent', 'lost', 'dropped'], 0))
-        self.assertEqual(set(told['feed']), {'shards', 'reissued', 'hedged', 'duplicates', 'failed', 'dropped'})
+        self.assertEqual(set(told['feed']), {'shards', 'reissued', 'hedged', 'duplicates', 'failed', 'refused', 'dropped'})
         self.assertEqual(set(told['feed']['dropped']), {'malformed', 'oversized', 'unknown', 'foreign', 'unexpected', 'stale'})
         self.assertGreater(told['feed']['shards'], 0)
         self.finish(consumer)
@@ -286,8 +287,9 @@ class DataPlane(FlowTest):
     # --- What must not be believed ---
 
     def garbage(self):
-        hello = {'v': 1, 'kind': 'hello', 'role': 'augment', 'worker': 'x', 'build': 'other', 'check': '', 'serve': '',
-                 'datasets': [], 'pid': 0, 'memory_fd': 0, 'memory_nonce': 0}
+        hello = {'v': 1, 'kind': 'hello', 'role': 'augment', 'worker': 'x', 'build': 'other', 'check': '',
+                 'host': '0' * 16, 'serve': [], 'key': '', 'datasets': [], 'pid': 0,
+                 'memory_fd': 0, 'memory_nonce': 0}
         pack = msgpack.packb
         return [[b''], [b'nonsense'], [os.urandom(300)], [b'\xdd\xff\xff\xff\xff'], [pack({'v': 1, 'kind': 'what'})],
                 [pack({'v': 99, 'kind': 'want', 'credits': 1, 'shared': 0})], [pack({'v': 1, 'kind': 'want', 'credits': -1, 'shared': 0})],
@@ -344,8 +346,9 @@ class DataPlane(FlowTest):
     def reply_to(self, **changes):
         """What the consumer answers to this greeting."""
         version = subprocess.run([program('decode'), '--version'], check=True, capture_output=True, text=True).stdout.split()[-1]
-        hello = {'v': 1, 'kind': 'hello', 'role': 'augment', 'worker': 'x', 'build': version, 'check': '', 'serve': '',
-                 'datasets': [], 'pid': 0, 'memory_fd': 0, 'memory_nonce': 0, **changes}
+        hello = {'v': 1, 'kind': 'hello', 'role': 'augment', 'worker': 'x', 'build': version, 'check': '',
+                 'host': '0' * 16, 'serve': [], 'key': '', 'datasets': [], 'pid': 0,
+                 'memory_fd': 0, 'memory_nonce': 0, **changes}
         with zmq.Context() as context, context.socket(zmq.DEALER) as s:
             s.linger = 0
             s.connect(self.listen())

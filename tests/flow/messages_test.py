@@ -30,7 +30,9 @@ class Messages(FlowTest):
         kept, tapped = [], self.listen('tap')
         tap = Tap(tapped, self.listen(), kept)
         consumer = self.count(data, steps=20, sleep_ms=60)
-        leaving = [self.decode(data, connect=tapped), self.augment(tapped)]
+        key, _ = self.keys()
+        leaving = [self.decode(data, '--key', key, '--serve', self.listen('serve'), '--serve', 'tcp://127.0.0.1:*', connect=tapped),
+                   self.augment(tapped)]
         refused = self.decode(other, connect=tapped)
         self.finish(consumer)
         self.until(lambda: 'refuses this worker' in refused.log(), 'refusal')

@@ -8,6 +8,8 @@
 static const uint64_t numbers[] = {0, 1, 127, 128, 255, 256, 65535};
 static const struct text strings[] = {{"ipc:///tmp/a", 12}, {"tcp://127.0.0.1:5555", 20}};
 
+static const struct text keys[] = {{"", 0}, {"00ff", 4}};
+
 /* Every field of every kind set to something. */
 static struct message example(enum message_kind kind) {
   struct numbers n = {numbers, 7};
@@ -17,7 +19,9 @@ static struct message example(enum message_kind kind) {
                           .worker = text_of("host:1:ab"),
                           .build = text_of("1"),
                           .check = text_of("00ff"),
-                          .serve = strings[0],
+                          .host = text_of("0123456789abcdef"),
+                          .serve = t,
+                          .key = text_of("00"),
                           .datasets = t,
                           .dataset = text_of("0123"),
                           .pid = 4711,
@@ -33,6 +37,7 @@ static struct message example(enum message_kind kind) {
                           .shard = 7,
                           .reason = text_of("because"),
                           .decoders = t,
+                          .keys = {keys, 2},
                           .credits = 5,
                           .count = {1, 2, 3, 4, 5},
                           .height = n,

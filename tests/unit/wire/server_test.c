@@ -60,8 +60,7 @@ static void greet(struct bench *b) {
                           .role = text_of("decode"),
                           .worker = text_of("w"),
                           .build = text_of("1"),
-                          .check = text_of(""),
-                          .serve = text_of("")};
+                          .check = text_of("")};
   say(b, &hello);
 }
 
