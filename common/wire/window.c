@@ -275,15 +275,20 @@ static enum status check_layout(const struct window *w, struct packet *p, uint32
   return OK;
 }
 
-static struct shard_digest digest_of(const struct window *w, const struct result *r, int64_t step,
-                                     int64_t first, int64_t n) {
+/* Digests of a result, and with `into` its pixels copied to their place, image by image while they are in the cache. */
+static struct shard_digest read_pixels(const struct window *w, const struct result *r, int64_t step,
+                                       int64_t first, int64_t n, const struct batch *into) {
   XXH3_state_t pixels, labels;
   XXH3_64bits_reset_withSeed(&pixels, (uint64_t)first);
   XXH3_64bits_reset_withSeed(&labels, (uint64_t)first);
   size_t n_params = 0;
   for (int v = 0; v < policy_views(w->policy); v++) {
     size_t bytes = (size_t)policy_view_size(w->policy, v) * (size_t)policy_view_size(w->policy, v) * 3;
-    for (int64_t i = 0; i < n; i++) XXH3_64bits_update(&pixels, r->pixels + r->offset[v * n + i], bytes);
+    for (int64_t i = 0; i < n; i++) {
+      const uint8_t *image = r->pixels + r->offset[v * n + i];
+      if (into) image = memcpy(into->pixels[v] + (size_t)(first + i) * bytes, image, bytes);
+      XXH3_64bits_update(&pixels, image, bytes);
+    }
     n_params += policy_params(w->policy, v, NULL) * (size_t)n;
   }
   XXH3_64bits_update(&labels, r->params, n_params * sizeof(float));
@@ -294,14 +299,12 @@ static struct shard_digest digest_of(const struct window *w, const struct result
   return (struct shard_digest){XXH3_64bits_digest(&pixels), XXH3_64bits_digest(&labels)};
 }
 
-static void store(const struct window *w, struct batch *b, const struct shard *s, const struct result *r) {
+static void store_params(const struct batch *b, const struct shard *s, const struct result *r) {
   const uint8_t *params = r->params;
-  for (int v = 0; v < policy_views(w->policy); v++) {
-    size_t bytes = (size_t)b->views[v].size * (size_t)b->views[v].size * 3, n_params = b->views[v].n_params;
-    for (int64_t i = 0; i < s->n; i++)
-      memcpy(b->pixels[v] + (size_t)(s->first + i) * bytes, r->pixels + r->offset[v * s->n + i], bytes);
-    memcpy(b->params[v] + (size_t)s->first * n_params, params, (size_t)s->n * n_params * sizeof(float));
-    params += (size_t)s->n * n_params * sizeof(float);
+  for (int v = 0; v < b->view.n_views; v++) {
+    size_t n_params = b->views[v].n_params, bytes = (size_t)s->n * n_params * sizeof(float);
+    memcpy(b->params[v] + (size_t)s->first * n_params, params, bytes);
+    params += bytes;
   }
 }
 
@@ -331,7 +334,7 @@ static enum accepted accept_past(const struct window *w, struct packet *p, const
   struct result r;
   if (check_layout(w, p, (uint32_t)s->n, &r) != OK) return ACCEPTED_NOT;
   a->made_by = s->made_by;
-  struct shard_digest d = digest_of(w, &r, past->step, s->first, s->n);
+  struct shard_digest d = read_pixels(w, &r, past->step, s->first, s->n, NULL);
   return believed(p) ? compare(d, s->digest) : ACCEPTED_LOST;
 }
 
@@ -345,13 +348,14 @@ static enum accepted accept_ticket(struct window *w, struct packet *p, const str
     return not_ours();
   struct result r;
   if (check_layout(w, p, (uint32_t)s->n, &r) != OK) return ACCEPTED_NOT;
-  struct shard_digest d = digest_of(w, &r, b->view.step, s->first, s->n);
-  if (s->state == SHARD_DONE) {
-    a->made_by = s->made_by;
-    return believed(p) ? compare(d, s->digest) : ACCEPTED_LOST;
-  }
-  store(w, b, s, &r);
+  bool done = s->state == SHARD_DONE;
+  struct shard_digest d = read_pixels(w, &r, b->view.step, s->first, s->n, done ? NULL : b);
   if (!believed(p)) return ACCEPTED_LOST;
+  if (done) {
+    a->made_by = s->made_by;
+    return compare(d, s->digest);
+  }
+  store_params(b, s, &r);
   s->state = SHARD_DONE;
   s->digest = d;
   s->made_by = by;
