@@ -1,4 +1,5 @@
-/* Parts of JPEGs through libjpeg-turbo's jpeg_skip_scanlines and jpeg_crop_scanline.
+/* Parts of JPEGs through libjpeg-turbo's jpeg_skip_scanlines and jpeg_crop_scanline, baseline files with our
+ * own Huffman decoding (jpeg_huffman.h).
  *
  * Fancy upsampling makes a pixel from the chroma sample that it lies in and the nearest neighbour of that, so
  * a part is asked for with one chroma sample more on every side: MARGIN. libjpeg treats the border of what it
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "image/jpeg_huffman.h"
 #include "image/jpeg_trap.h"
 
 enum { MARGIN = 2 /* pixels: one chroma sample of 4:2:x */ };
@@ -17,8 +19,16 @@ enum { MARGIN = 2 /* pixels: one chroma sample of 4:2:x */ };
 struct jpeg_decoder {
   struct jpeg_decompress_struct info;
   struct jpeg_trap trap;
+  struct jpeg_huffman huffman;
+  bool gave_up;       /* own Huffman decoding met something unusual */
   struct scratch row; /* one row as libjpeg hands it out, with what lies around the part */
 };
+
+static void give_up(void *context) {
+  struct jpeg_decoder *d = context;
+  d->gave_up = true;
+  longjmp(d->trap.jump, 1);
+}
 
 enum status jpeg_decoder_open(struct jpeg_decoder **out) {
   struct jpeg_decoder *d = *out = calloc(1, sizeof *d);
@@ -30,6 +40,9 @@ enum status jpeg_decoder_open(struct jpeg_decoder **out) {
   }
   jpeg_create_decompress(&d->info);
   jpeg_trap_scans(&d->trap, &d->info);
+  d->info.client_data = &d->huffman;
+  d->huffman.give_up = give_up;
+  d->huffman.context = d;
   return OK;
 }
 
@@ -38,6 +51,7 @@ void jpeg_decoder_close(struct jpeg_decoder **decoder) {
   *decoder = NULL;
   if (!d) return;
   jpeg_destroy_decompress(&d->info);
+  jpeg_huffman_free(&d->huffman);
   free(d->row.data);
   free(d);
 }
@@ -55,15 +69,18 @@ static enum status begin(struct jpeg_decoder *d, const struct jpeg_file *file) {
   return OK;
 }
 
-static enum status read_rows(struct jpeg_decoder *d, struct rect region, uint8_t *out) {
+static enum status read_rows(struct jpeg_decoder *d, struct rect region, bool own, uint8_t *out) {
   struct jpeg_decompress_struct *info = &d->info;
   JDIMENSION left = (JDIMENSION)(region.left > MARGIN ? region.left - MARGIN : 0);
   JDIMENSION right = (JDIMENSION)region.left + (JDIMENSION)region.width + MARGIN;
   JDIMENSION width = (right < info->output_width ? right : info->output_width) - left;
   size_t n = (size_t)region.width;
   jpeg_crop_scanline(info, &left, &width); /* widens both to whole blocks */
+  enum status st = OK;
+  if (own && jpeg_huffman_can(info)) st = jpeg_huffman_begin(&d->huffman, info, left, width);
+  if (st != OK) return st;
   if (region.top > 0) jpeg_skip_scanlines(info, (JDIMENSION)region.top);
-  enum status st = scratch_reserve(&d->row, (size_t)info->output_width * (size_t)info->output_components);
+  st = scratch_reserve(&d->row, (size_t)info->output_width * (size_t)info->output_components);
   if (st != OK) return st;
   uint8_t *row = d->row.data;
   const uint8_t *part = row + ((size_t)region.left - (size_t)left) * (size_t)info->output_components;
@@ -77,16 +94,24 @@ static enum status read_rows(struct jpeg_decoder *d, struct rect region, uint8_t
   return OK;
 }
 
-enum status jpeg_decode_region(struct jpeg_decoder *d, const struct jpeg_file *file, struct rect region,
-                               uint8_t *out) {
+/* own: with our Huffman decoding where that can be. */
+static enum status attempt(struct jpeg_decoder *d, const struct jpeg_file *file, struct rect region, bool own,
+                           uint8_t *out) {
   enum status st;
+  d->gave_up = false;
   if (setjmp(d->trap.jump)) {
-    st = jpeg_trap_failed(&d->trap);
+    st = d->gave_up ? E_FORMAT : jpeg_trap_failed(&d->trap);
     goto out;
   }
   TRY(begin(d, file));
-  TRY(read_rows(d, region, out));
+  TRY(read_rows(d, region, own, out));
 out:
   jpeg_abort_decompress(&d->info); /* whatever state it is in; frees what belonged to this image */
   return st;
+}
+
+enum status jpeg_decode_region(struct jpeg_decoder *d, const struct jpeg_file *file, struct rect region,
+                               uint8_t *out) {
+  enum status st = attempt(d, file, region, true, out);
+  return d->gave_up ? attempt(d, file, region, false, out) : st;
 }
