@@ -35,3 +35,17 @@ double numeric_log(double x) {
   for (int i = 27; i > 0; i -= 2) sum = 1.0 / i + s2 * sum;
   return (double)k * ln2_high + (2 * s * sum + (double)k * ln2_low);
 }
+
+void numeric_sincos(double degrees, double *sine, double *cosine) {
+  double quarters = numeric_round(degrees / 90);
+  double x = (degrees - 90 * quarters) * 0x1.1df46a2529d39p-6; /* pi/180; |x| <= pi/4, the difference exact */
+  double x2 = x * x, s = 1, c = 1;
+  for (int i = 18; i > 1; i -= 2) { /* Taylor: x^19/19! < 1e-19 */
+    s = 1 - x2 * s / (i * (i + 1));
+    c = 1 - x2 * c / ((i - 1) * i);
+  }
+  s *= x;
+  int64_t turn = (int64_t)quarters & 3;
+  *sine = turn == 0 ? s : turn == 1 ? c : turn == 2 ? -s : -c;
+  *cosine = turn == 0 ? c : turn == 1 ? -s : turn == 2 ? -c : s;
+}

@@ -76,6 +76,12 @@ out:
   return st;
 }
 
+enum status canvas_affine(struct canvas *canvas, const struct affine *map) {
+  enum status st = canvas_load(canvas);
+  struct planes before = canvas->planes;
+  return st == OK ? affine_planes(canvas->work, &before, map, &canvas->planes) : st;
+}
+
 enum status canvas_resize(struct canvas *canvas, struct rect crop, struct extent out, struct rect window,
                           enum filter filter) {
   const struct source *s = canvas->source;

@@ -9,6 +9,7 @@
 #define TRANSFORM_OP_H
 
 #include "base/rng.h"
+#include "image/affine.h"
 #include "image/planes.h"
 #include "image/resize.h"
 #include "transform/policy.h"
@@ -51,6 +52,9 @@ enum status canvas_load(struct canvas *canvas);
  * keeps `window` of the result. E_ARG if the canvas does not hold what is needed: says what is missing. */
 enum status canvas_resize(struct canvas *canvas, struct rect crop, struct extent out, struct rect window,
                           enum filter filter);
+
+/* Moves pixels, in float; a whole image. E_MEMORY, E_ARG as canvas_load. */
+enum status canvas_affine(struct canvas *canvas, const struct affine *map);
 
 struct extent canvas_size(const struct canvas *canvas);
 

@@ -20,7 +20,7 @@
 #include "image/planes.h"
 
 /* Per policy; per view: operations, drawn values, parameters (labels). */
-enum { POLICY_MAX_VIEWS = 8, POLICY_MAX_OPS = 16, POLICY_MAX_VALUES = 128, POLICY_MAX_PARAMS = 64 };
+enum { POLICY_MAX_VIEWS = 8, POLICY_MAX_OPS = 32, POLICY_MAX_VALUES = 128, POLICY_MAX_PARAMS = 64 };
 enum { POLICY_MAX_SIZE = 4096, POLICY_MAX_JSON = 1 << 16 }; /* pixels of a view's side; bytes of text */
 
 struct policy;
@@ -31,10 +31,11 @@ enum status policy_parse(struct policy **out, const char *json);
 
 /* What policy_load takes, for help and messages. */
 #define POLICY_NAMES                                                                                         \
-  "stl10|cifar|imagenet[/crop|/color|/crop+color|/all|/none][+essl], evaluate, or a .json file"
+  "stl10|cifar|imagenet[/crop|/color|/crop+color|/all|/none][+augmix][+essl], evaluate, or a .json file"
 
 /* By name: "stl10", "cifar", "imagenet" (methods section 1) with two views of `size` pixels (0: the
- * preset's own), where "/GROUP" says what a pair shares (Table 8), "+essl" E-SSL's third view, whose size goes along with `size`; "evaluate"
+ * preset's own), where "/GROUP" says what a pair shares (Table 8), "+augmix" adds AugMix behind the
+ * colours and in their group, "+essl" E-SSL's third view, whose size goes along with `size`; "evaluate"
  * (short side, centre crop; one view); or a file name ending in .json, whose views, if they are all of one
  * size, are resized to `size` unless that is 0. E_ARG lists the names. */
 enum status policy_load(struct policy **out, const char *name_or_file, int32_t size);

@@ -1,4 +1,4 @@
-/* The named policies and policy files. A name is NAME[/GROUP][+essl]; what it stands for is written
+/* The named policies and policy files. A name is NAME[/GROUP][+augmix][+essl]; what it stands for is written
  * as JSON and read as any policy is. */
 #include <jansson.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static const struct setting {
 enum { N_SETTINGS = sizeof settings / sizeof *settings };
 
 /* What the images of a pair share, and what is added. */
-enum { SHARE_CROP = 1, SHARE_COLOR = 2, SHARE_REST = 4, ESSL = 8 };
+enum { SHARE_CROP = 1, SHARE_COLOR = 2, SHARE_REST = 4, AUGMIX = 8, ESSL = 16 };
 
 static const struct word {
   const char *text;
@@ -31,7 +31,7 @@ static const struct word {
               {"color", SHARE_COLOR},
               {"all", SHARE_CROP | SHARE_COLOR | SHARE_REST},
               {"none", 0}},
-  additions[] = {{"+essl", ESSL}};
+  additions[] = {{"+augmix", AUGMIX}, {"+essl", ESSL}};
 enum { N_GROUPS = sizeof groups / sizeof *groups, N_ADDITIONS = sizeof additions / sizeof *additions };
 
 struct named {
@@ -41,7 +41,7 @@ struct named {
 
 static const char *group(bool pair) { return pair ? "pair" : "image"; }
 
-/* The official code's order: crop, colours, greyscale, then flip and
+/* The official code's order: crop, colours, greyscale (AugMix: last of what a pair shares), then flip and
  * blur. */
 static void write_view(FILE *f, const struct named *n, int32_t size) {
   const char *color = group(n->flags & SHARE_COLOR), *rest = group(n->flags & SHARE_REST);
@@ -50,6 +50,7 @@ static void write_view(FILE *f, const struct named *n, int32_t size) {
           "{\"op\":\"color_jitter\",\"group\":\"%s\",\"p\":0.8},"
           "{\"op\":\"grayscale\",\"group\":\"%s\",\"p\":0.2},",
           size, group(n->flags & SHARE_CROP), color, color);
+  if (n->flags & AUGMIX) fprintf(f, "{\"op\":\"augmix\",\"group\":\"%s\"},", color);
   fprintf(f, "{\"op\":\"hflip\",\"group\":\"%s\",\"p\":0.5}", rest);
   if (n->setting->blur)
     fprintf(f, ",{\"op\":\"gaussian_blur\",\"group\":\"%s\",\"p\":0.5,\"kernel\":%d}", rest,

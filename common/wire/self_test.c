@@ -71,7 +71,7 @@ enum status self_test(char digest[SELF_TEST_HEX + 1]) {
   enum status st = OK;
   TRY(jpeg_decode(jpeg, sizeof jpeg, &image));
   XXH3_64bits_update(&hash, image.pixels, (size_t)image.width * (size_t)image.height * 3);
-  TRY(policy_load(&policy, "imagenet", SIZE));
+  TRY(policy_load(&policy, "imagenet+augmix", SIZE));
   TRY(render_open(&render));
   TRY(render_views(policy, render, &image, &hash));
   snprintf(digest, SELF_TEST_HEX + 1, "%016" PRIx64, XXH3_64bits_digest(&hash));

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes transforms.safetensors, the numbers that transforms_test compares with: torchvision's float tensor operations and
-PIL's bicubic resizing on one small generated image.
+"""Writes transforms.safetensors, the numbers that transforms_test compares with: torchvision's float tensor operations,
+PIL's bicubic resizing and grey-level operations, and affine transformations in NumPy, on one small generated image.
 
     python3 tests/oracle/make_transforms.py tests/oracle/transforms.safetensors      (needs torch, torchvision, PIL, safetensors)
 
@@ -14,7 +14,7 @@ import PIL
 import torch
 import torchvision
 import torchvision.transforms.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.numpy import save_file
 
 HEIGHT, WIDTH, SIZE = 23, 34, 10
@@ -64,6 +64,44 @@ keep(f'{prefix}hflip', F.hflip(start))
 for turns in (1, 2, 3):
     keep(f'{prefix}resized_crop:top=1,left=2,height=7,width=6,size=5;rotate90:turns={turns}',
          torch.rot90(F.resize(F.crop(start, 1, 2, 7, 6), [5, 5], antialias=True), turns, (1, 2)))
+
+picture = Image.fromarray(image)
+out['autocontrast'] = np.asarray(ImageOps.autocontrast(picture))
+out['equalize'] = np.asarray(ImageOps.equalize(picture))
+for bits in (1, 4, 8):
+    out[f'posterize:bits={bits}'] = np.asarray(ImageOps.posterize(picture, bits))
+for level in (2, 128, 256):
+    out[f'solarize:threshold={level}'] = np.asarray(ImageOps.solarize(picture, level))
+for threshold in (0.3, 0.5, 1):
+    keep(f'{prefix}solarize:threshold={threshold}', F.solarize(start, threshold))
+
+
+def moved(t, xx, xy, x0, yx, yy, y0):
+    """Output (x, y) shows input (xx x + xy y + x0, ...), pixel centres at + 1/2; black outside, bilinear inside."""
+    a = t.permute(1, 2, 0).double().numpy()
+    height, width = a.shape[:2]
+    y, x = np.mgrid[0:height, 0:width] + .5
+    u, v = xx * x + xy * y + x0, yx * x + yy * y + y0
+    inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    left, above = np.floor(u - .5).astype(int), np.floor(v - .5).astype(int)
+    at = lambda row, column: a[row.clip(0, height - 1), column.clip(0, width - 1)]
+    fx, fy = (u - .5 - left)[..., None], (v - .5 - above)[..., None]
+    rows = [(1 - fx) * at(r, left) + fx * at(r, left + 1) for r in (above, above + 1)]
+    result = ((1 - fy) * rows[0] + fy * rows[1]) * inside[..., None]
+    return torch.from_numpy(result.astype(np.float32)).permute(2, 0, 1)
+
+
+for degrees in (-8, 33.3, 180):
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    for chain, t in ((prefix, start), ('', tensor)):
+        m, n = t.shape[2] / 2, t.shape[1] / 2
+        keep(f'{chain}rotation:angle={degrees}', moved(t, c, -s, m - c * m + s * n, s, c, n - s * m - c * n))
+for f in (-0.27, 0.09):
+    keep(f'{prefix}shear_x:factor={f}', moved(start, 1, f, 0, 0, 1, 0))
+    keep(f'{prefix}shear_y:factor={f}', moved(start, 1, 0, 0, f, 1, 0))
+for pixels in (-2.25, 3):
+    keep(f'{prefix}translate_x:pixels={pixels}', moved(start, 1, 0, pixels, 0, 1, 0))
+    keep(f'{prefix}translate_y:pixels={pixels}', moved(start, 1, 0, 0, 0, 1, pixels))
 for kernel, sigma in ((9, 0.1), (9, 0.7), (9, 2.0), (3, 1.0)):
     keep(f'{prefix}gaussian_blur:kernel={kernel},sigma={sigma}', F.gaussian_blur(start, kernel, sigma))
 chain = F.adjust_hue(F.adjust_contrast(F.adjust_saturation(F.adjust_brightness(start, 1.3), 0.7), 1.2), -0.07)

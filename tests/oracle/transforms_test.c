@@ -1,4 +1,4 @@
-/* Every operation against torchvision and PIL: transforms.safetensors, written by make_transforms.py beside
+/* Every operation against torchvision, PIL and NumPy: transforms.safetensors, written by make_transforms.py beside
  * it. */
 #include "store/safetensors.h"
 #include "test.h"

@@ -33,6 +33,23 @@ static void exact_values(void **state) {
   assert_true(isfinite(numeric_exp(709)));
 }
 
+static void sine_and_cosine_agree_with_the_c_library(void **state) {
+  (void)state;
+  double worst = 0, s, c;
+  for (int i = -40000; i <= 40000; i++) {
+    double degrees = i * 0.01 + 0.00123, radians = degrees * 0x1.1df46a2529d39p-6;
+    numeric_sincos(degrees, &s, &c);
+    worst = fmax(worst, fmax(fabs(s - sin(radians)), fabs(c - cos(radians))));
+  }
+  print_message("sine and cosine %.2g\n", worst);
+  assert_true(worst < 1e-15);
+  static const double quarters[4][2] = {{0, 1}, {1, 0}, {0, -1}, {-1, 0}};
+  for (int k = -8; k < 8; k++) {
+    numeric_sincos(90 * k, &s, &c);
+    assert_true(s == quarters[k & 3][0] && c == quarters[k & 3][1]);
+  }
+}
+
 static void rounding_is_half_to_even(void **state) {
   (void)state;
   static const double in[] = {0.5, 1.5, 2.5, -0.5, -1.5, 0.49999999999999994, 7.0, 1e9 + 0.5};
@@ -41,8 +58,8 @@ static void rounding_is_half_to_even(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(exp_and_log_agree_with_the_c_library),
-                                     cmocka_unit_test(exact_values),
-                                     cmocka_unit_test(rounding_is_half_to_even)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(exp_and_log_agree_with_the_c_library), cmocka_unit_test(exact_values),
+      cmocka_unit_test(sine_and_cosine_agree_with_the_c_library), cmocka_unit_test(rounding_is_half_to_even)};
   return cmocka_run_group_tests_name("numeric", tests, NULL, NULL);
 }

@@ -127,11 +127,11 @@ static void mistakes_are_named_with_their_place(void **state) {
       {"{\"views\":[{\"size\":8.5,\"ops\":[" CROP "]}]}", "size"},
       {"{\"views\":[{\"size\":4097,\"ops\":[" CROP "]}]}", "4096"},
       {"{\"views\":[{\"size\":8,\"ops\":[" CROP "],\"colour\":1}]}", "'colour'; its keys are size, ops"},
-      {VIEW(""), "1 to 16"},
+      {VIEW(""), "1 to 32"},
       {VIEW("7"), "ops[0]"},
       {VIEW("{\"op\":\"hflip\"}"), "random_resized_crop or resize_short_center_crop"},
       {VIEW(CROP "," CROP), "ops[1]: random_resized_crop makes a view"},
-      {VIEW(CROP ",{\"op\":\"colour_jitter\"}"), "one of color_jitter, gaussian_blur"},
+      {VIEW(CROP ",{\"op\":\"colour_jitter\"}"), "one of augmix, autocontrast, color_jitter"},
       {VIEW(CROP ",{\"op\":\"brightness\",\"factor\":1}"), "no operation 'brightness'"},
       {VIEW(CROP ",{\"op\":\"color_jitter\",\"hues\":0.1}"), "its keys are op, group, p, brightness"},
       {VIEW(CROP ",{\"op\":\"color_jitter\",\"hue\":0.6}"), "ops[1]: hue: must lie between 0 and 0.5"},
@@ -147,6 +147,12 @@ static void mistakes_are_named_with_their_place(void **state) {
       {VIEW(CROP ",{\"op\":\"gaussian_blur\",\"kernel\":3,\"sigma\":[2,1]}"), "greater"},
       {VIEW(CROP ",{\"op\":\"gaussian_blur\",\"kernel\":3,\"sigma\":[0,1]}"), "sigma: must lie between 0.01"},
       {VIEW(CROP ",{\"op\":\"gaussian_blur\",\"kernel\":3,\"sigma\":[1,2,3]}"), "[low, high]"},
+      {VIEW(CROP ",{\"op\":\"solarize\",\"threshold\":[0.5,128]}"), "ops[1]: threshold must be a range"},
+      {VIEW(CROP ",{\"op\":\"rotate90\",\"turns\":[0,1.5]}"), "whole"},
+      {VIEW(CROP ",{\"op\":\"translate_x\"}"), "needs 'pixels'"},
+      {VIEW(CROP ",{\"op\":\"posterize\",\"bits\":[1,4]}"), "must be a number"},
+      {VIEW(CROP ",{\"op\":\"augmix\",\"width\":5}"), "between 1 and 4"},
+      {VIEW(CROP ",{\"op\":\"augmix\",\"alpha\":0.5}"), "alpha"},
       {VIEW("{\"op\":\"random_resized_crop\",\"p\":0.5}"), "no key 'p'"},
       {VIEW("{\"op\":\"random_resized_crop\",\"size\":4}"), "no key 'size'"},
       {VIEW("{\"op\":\"random_resized_crop\",\"scale\":[0.2,1.1]}"), "scale"},
@@ -171,16 +177,21 @@ static void limits_hold(void **state) {
   assert_int_equal(policy_parse(&p, text), E_ARG);
   assert_non_null(strstr(fail_message(), "longer"));
   char *at = text + sprintf(text, "{\"views\":[{\"size\":8,\"ops\":[{\"op\":\"random_resized_crop\"}");
-  for (int i = 0; i < 16; i++) at += sprintf(at, ",{\"op\":\"hflip\"}");
+  for (int i = 0; i < 32; i++) at += sprintf(at, ",{\"op\":\"hflip\"}");
   memcpy(at, "]}]}", 5);
   assert_int_equal(policy_parse(&p, text), E_ARG);
-  assert_non_null(strstr(fail_message(), "1 to 16"));
+  assert_non_null(strstr(fail_message(), "1 to 32"));
   at = text + sprintf(text, "{\"views\":[{\"size\":8,\"ops\":[{\"op\":\"random_resized_crop\"}");
   for (int i = 0; i < 15; i++) at += sprintf(at, ",{\"op\":\"color_jitter\"}");
   memcpy(at, "]}]}", 5);
   assert_int_equal(policy_parse(&p, text), OK); /* 15 x 8 values of at most 128, 4 + 15 x 4 parameters */
   assert_int_equal(policy_params(p, 0, NULL), POLICY_MAX_PARAMS);
   policy_close(&p);
+  at = text + sprintf(text, "{\"views\":[{\"size\":8,\"ops\":[{\"op\":\"random_resized_crop\"}");
+  for (int i = 0; i < 4; i++) at += sprintf(at, ",{\"op\":\"augmix\"}");
+  memcpy(at, "]}]}", 5);
+  assert_int_equal(policy_parse(&p, text), E_ARG);
+  assert_non_null(strstr(fail_message(), "draw more than 128 values"));
   free(text);
 }
 
@@ -218,11 +229,13 @@ static void outline(const char *name, int32_t size, char *out) {
   struct policy *p = load(name, size);
   json_t *root = json_loads(policy_json(p), 0, NULL), *view, *op;
   size_t v, i;
+  int n = 0;
   json_array_foreach(json_object_get(root, "views"), v, view) {
-    out += sprintf(out, "%s%d", v ? "|" : "", policy_view_size(p, (int)v));
-    json_array_foreach(json_object_get(view, "ops"), i, op) out +=
-        sprintf(out, " %.4s:%c", json_string_value(json_object_get(op, "op")),
-                json_string_value(json_object_get(op, "group"))[0]);
+    n += sprintf(out + n, "%s%d", v ? "|" : "", policy_view_size(p, (int)v));
+    json_array_foreach(json_object_get(view, "ops"), i, op) {
+      const char *group = json_string_value(json_object_get(op, "group"));
+      n += sprintf(out + n, " %.4s:%c", json_string_value(json_object_get(op, "op")), group[0]);
+    }
   }
   json_decref(root);
   policy_close(&p);
@@ -244,6 +257,11 @@ static void names_say_what_a_pair_shares(void **state) {
       {"cifar/none", 0, "32 rand:i colo:i gray:i hfli:i|32 rand:i colo:i gray:i hfli:i"},
       {"cifar+essl", 0,
        "32 rand:p colo:p gray:p hfli:i|32 rand:p colo:p gray:p hfli:i|16 rand:i hfli:i colo:i gray:i"},
+      {"cifar/all+augmix", 0, "32 rand:p colo:p gray:p augm:p hfli:p|32 rand:p colo:p gray:p augm:p hfli:p"},
+      {"cifar/crop+augmix", 0, "32 rand:p colo:i gray:i augm:i hfli:i|32 rand:p colo:i gray:i augm:i hfli:i"},
+      {"cifar/color+essl+augmix", 0,
+       "32 rand:i colo:p gray:p augm:p hfli:i|32 rand:i colo:p gray:p augm:p hfli:i|16 rand:i hfli:i colo:i "
+       "gray:i"},
       {"cifar/none+essl", 1,
        "1 rand:i colo:i gray:i hfli:i|1 rand:i colo:i gray:i hfli:i|1 rand:i hfli:i colo:i gray:i"},
   };

@@ -3,7 +3,7 @@
 
 #include "base/rng.h"
 #include "test.h"
-#include "transform/policy.h"
+#include "transform/op.h"
 
 static struct policy *parse(const char *json) {
   struct policy *p;
@@ -40,7 +40,8 @@ static uint8_t *cut(const uint8_t *pixels, struct extent e, struct rect part) {
   return p;
 }
 
-static const char *const presets[] = {"stl10", "cifar", "imagenet", "evaluate"};
+static const char *const presets[] = {"stl10", "cifar", "imagenet", "evaluate", "imagenet/none+augmix+essl"};
+enum { N_PRESETS = sizeof presets / sizeof *presets };
 
 /* Every view and label of one image, from `region` of it, appended to a hash. */
 static void render_all(struct render *render, const struct policy *p, const struct view_draw *draws,
@@ -94,6 +95,8 @@ static void views_are_the_same_bytes_everywhere(void **state) {
   } golden[] = {{"stl10", {96, 96}, {96, 96}, 24, 0x31badf53750c9ead},
                 {"cifar", {32, 32}, {32, 32}, 24, 0x452dc23d9d9aeac4},
                 {"imagenet", {300, 201}, {187, 250}, 8, 0x2e880414347d0c0e},
+                {"stl10/crop+augmix", {96, 96}, {96, 96}, 24, 0x129f1ab7d45540e3},
+                {"imagenet/all+augmix+essl", {300, 201}, {187, 250}, 8, 0x65de1c30e3eb9926},
                 {"evaluate", {300, 201}, {300, 201}, 1, 0x6b2f0893f5df0b1a},
                 {"evaluate", {50, 131}, {300, 201}, 1, 0x3651905689592a44}};
   bool same = true;
@@ -110,7 +113,7 @@ static void a_region_gives_the_same_bytes_as_the_image(void **state) {
   (void)state;
   static const struct extent sizes[] = {{96, 96}, {131, 67}, {40, 200}, {5, 9}, {1, 1}, {400, 12}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < N_PRESETS; i++)
       for (int32_t size = 1; size < 70; size = 3 * size + 2)
         assert_true(digest(presets[i], size, sizes[s], sizes[s], 6, true) ==
                     digest(presets[i], size, sizes[s], sizes[s], 6, false));
@@ -297,6 +300,49 @@ static void zero_predictor_errors_are_the_known_ones(void **state) {
   policy_close(&p);
 }
 
+/* A view with every operation that a policy can have, its required parameters at small values. */
+static struct policy *with_everything(const char *opening, int32_t size) {
+  char text[8192], *at = text;
+  at += sprintf(at, "{\"views\":[{\"size\":%d,\"ops\":[{\"op\":\"%s\"}", size, opening);
+  for (const struct transform_op *const *op = transform_op_registry; *op; op++) {
+    if (!((*op)->where & OP_IN_POLICY) || (*op)->opens) continue;
+    at += sprintf(at, ",{\"op\":\"%s\"", (*op)->name);
+    for (const struct op_param *p = (*op)->params; p && p->name; p++)
+      if (p->required && p->kind != PARAM_SIZE) at += sprintf(at, ",\"%s\":3", p->name);
+    at += sprintf(at, "}");
+  }
+  sprintf(at, "]}]}");
+  return parse(text);
+}
+
+static void every_operation_renders_images_of_every_shape(void **state) {
+  (void)state;
+  static const struct extent sizes[] = {{1, 1}, {3, 500}, {500, 3}, {40, 33}};
+  static const char *const openings[] = {"random_resized_crop", "resize_short_center_crop"};
+  static uint8_t out[3 * 50 * 50];
+  float params[POLICY_MAX_PARAMS];
+  for (int s = 0; s < 4; s++)
+    for (int i = 0; i < 6; i++) {
+      int32_t size = i < 2 ? 1 : i < 4 ? 33 : 50;
+      struct policy *p = with_everything(openings[i % 2], size);
+      struct render *render;
+      assert_int_equal(render_open(&render), OK);
+      uint8_t *pixels = picture(sizes[s], 1);
+      size_t n = 3 * (size_t)sizes[s].width * (size_t)sizes[s].height;
+      for (size_t k = 0; s % 2 && k < n; k++) pixels[k] = pixels[k - k % 3]; /* grey */
+      struct source source = {pixels, {0, 0, sizes[s].width, sizes[s].height}, sizes[s]};
+      for (uint32_t position = 0; position < 20; position++) {
+        struct view_draw draw;
+        policy_sample(p, 1, 0, position, sizes[s], sizes[s], &draw);
+        if (render_view(render, p, 0, &draw, &source, out, params) != OK) fail_msg("%s", fail_message());
+        for (size_t k = 0; k < policy_params(p, 0, NULL); k++) assert_true(isfinite(params[k]));
+      }
+      free(pixels);
+      render_close(&render);
+      policy_close(&p);
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(views_are_the_same_bytes_everywhere),
                                      cmocka_unit_test(a_region_gives_the_same_bytes_as_the_image),
@@ -305,6 +351,7 @@ int main(void) {
                                      cmocka_unit_test(skipped_operations_report_zeros),
                                      cmocka_unit_test(a_pair_is_aligned),
                                      cmocka_unit_test(labels_are_the_known_ones),
-                                     cmocka_unit_test(zero_predictor_errors_are_the_known_ones)};
+                                     cmocka_unit_test(zero_predictor_errors_are_the_known_ones),
+                                     cmocka_unit_test(every_operation_renders_images_of_every_shape)};
   return cmocka_run_group_tests_name("rendering", tests, NULL, NULL);
 }

@@ -11,6 +11,10 @@ static void steps_parse(void **state) {
   assert_true(s.value[0] == .7F && s.args.low[0] == 9);
   assert_int_equal(step_parse(&s, "resize_short:size=7,filter=bicubic"), OK);
   assert_true(s.args.low[1] == FILTER_BICUBIC);
+  assert_int_equal(step_parse(&s, "rotate90:turns=3"), OK);
+  assert_true(s.value[0] == 3);
+  assert_int_equal(step_parse(&s, "translate_x:pixels=-2.5"), OK);
+  assert_true(s.value[0] == -2.5F);
   assert_int_equal(step_parse(&s, "resize_short:size=7"), OK);
   assert_true(s.args.low[1] == FILTER_BILINEAR);
 }
@@ -38,6 +42,15 @@ static void mistakes_are_named(void **state) {
              {"resized_crop:top=0,left=0,height=1,width=1", "needs size="},
              {"resized_crop:top=0,left=0.5,height=1,width=1,size=1", "whole number"},
              {"resized_crop:top=0,left=0,height=0,width=1,size=1", "height=0"},
+             {"rotate90:turns=1.5", "whole"},
+             {"rotate90:turns=4", "between 0 and 3"},
+             {"rotation", "needs angle="},
+             {"solarize", "needs threshold="},
+             {"solarize:threshold=257", "between 0 and 256"},
+             {"posterize:bits=9", "between 0 and 8"},
+             {"posterize:bits=2.5", "whole number"},
+             {"autocontrast:cutoff=1", "takes no parameters"},
+             {"augmix", "no operation 'augmix'"},
              {"resize_short:size=8,filter=cubic", "bilinear|bicubic"}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     struct step s;
