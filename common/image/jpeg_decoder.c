@@ -80,9 +80,11 @@ static enum status read_rows(struct jpeg_decoder *d, struct rect region, bool ow
   if (own && jpeg_huffman_can(info)) st = jpeg_huffman_begin(&d->huffman, info, left, width);
   if (st != OK) return st;
   if (region.top > 0) jpeg_skip_scanlines(info, (JDIMENSION)region.top);
-  st = scratch_reserve(&d->row, (size_t)info->output_width * (size_t)info->output_components);
+  /* Not where vectors are aligned: there libjpeg-turbo stores past the caches, and the row is read at once. */
+  enum { ASIDE = 8 };
+  st = scratch_reserve(&d->row, ASIDE + (size_t)info->output_width * (size_t)info->output_components);
   if (st != OK) return st;
-  uint8_t *row = d->row.data;
+  uint8_t *row = (uint8_t *)d->row.data + ASIDE;
   const uint8_t *part = row + ((size_t)region.left - (size_t)left) * (size_t)info->output_components;
   for (int32_t y = 0; y < region.height; y++, out += 3 * n) {
     jpeg_read_scanlines(info, &row, 1);
