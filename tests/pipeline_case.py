@@ -10,7 +10,7 @@ import unittest
 
 ROOT = os.environ['TANDEM_ROOT']
 TANDEM = os.path.join(ROOT, 'scripts', 'tandem')
-WAIT_S = 240
+WAIT_S = 180
 
 DATA = 'data: {run: ingest, with: {format: shapes, out: "${run}/shapes.lmdb", size: 32, train: 64, test: 40}}'
 FEED = '{dataset: "${run}/shapes.lmdb", decode: 1, augment: 1}'

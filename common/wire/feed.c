@@ -193,12 +193,15 @@ enum status feed_next(struct feed *f, const struct feed_batch **batch) {
   *batch = NULL;
   if (f->taken) return fail(E_ARG, "feed_next before feed_release");
   pthread_mutex_lock(&f->lock);
+  int64_t began_ns = clock_ns();
+  if (!f->asked_ns) f->asked_ns = began_ns;
   enum status st =
       f->window.next < f->window.last_step ? await_batch(f) : fail(E_NOT_FOUND, "no step after the last");
   if (st == OK) {
     f->taken = true;
     *batch = &f->window.batches[f->window.next % f->window.size].view;
   }
+  f->waited_ns += clock_ns() - began_ns;
   pthread_mutex_unlock(&f->lock);
   return st;
 }

@@ -41,8 +41,9 @@ struct feed {
   int hedge_credit; /* grows by one with every shard that comes back; a hedge costs several */
   char (*names)[WORKER_NAME_MAX + 1]; /* [SESSIONS_MAX] of sessions, at number % SESSIONS_MAX */
   bool taken, closing, decoders_changed, said_unreachable;
-  uint64_t keys_sent;    /* guard_version of the list that decode workers have */
-  int64_t roles_seen_ms; /* when there last was a worker of each role */
+  uint64_t keys_sent;          /* guard_version of the list that decode workers have */
+  int64_t roles_seen_ms;       /* when there last was a worker of each role */
+  int64_t asked_ns, waited_ns; /* when the first batch was asked for; how long batches were waited for */
   enum status failure;
   char failure_text[1024];
   char refusal[256]; /* of the last worker turned away */

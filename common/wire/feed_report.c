@@ -32,7 +32,10 @@ static json_t *worker_report(const struct session *s, int64_t now_ms) {
 static json_t *feed_figures(const struct feed *f) {
   const struct feed_counters *c = &f->count;
   uint64_t refused = f->listening.guard ? guard_refused(f->listening.guard) : 0;
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "shards", (json_int_t)c->shards, "reissued",
+  int64_t passed_ns = f->asked_ns ? clock_ns() - f->asked_ns : 0;
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "busy_ms",
+                   (json_int_t)((passed_ns - f->waited_ns) / 1000000), "wait_ms",
+                   (json_int_t)(f->waited_ns / 1000000), "shards", (json_int_t)c->shards, "reissued",
                    (json_int_t)c->reissued, "hedged", (json_int_t)c->hedged, "duplicates",
                    (json_int_t)c->duplicates, "failed", (json_int_t)c->failed, "refused", (json_int_t)refused,
                    "dropped", named_counts(drop_names, f->server.drops.count, DROP_KINDS));

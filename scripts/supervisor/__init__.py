@@ -5,6 +5,8 @@
     programs   the executables and their flags   plan       which stages run, and why
     process    children and how they end         stage      one stage: a consumer and its workers
     crew       the workers of a stage            control    commands for a supervisor at work
+    meter      what workers have done            bottleneck who holds up the rest
+    metrics    figures for Prometheus            ledger     two ledgers compared
     live       progress for people               report     report.html
     ledger     two ledgers compared              cli        the commands
 """

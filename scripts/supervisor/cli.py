@@ -11,6 +11,7 @@ from . import pipeline as pipelines
 from .errors import Failure, Interrupted, suggest
 from .execute import Executor, Selection
 from .live import View, count, duration, progress_text
+from .metrics import Exporter
 from .process import StopRequest
 from .programs import Programs
 from .state import RunFolder, alive, read_json
@@ -45,12 +46,17 @@ def _execute(pipeline, programs, selection, a):
     if left:
         print(f"ended {', '.join(left)}, left by a supervisor that was killed", flush=True)
     run.register_supervisor()
-    view, finished = View([n for n in pipeline.stages if n in selection.names]), False
+    view, exporter, finished = View([n for n in pipeline.stages if n in selection.names]), None, False
     try:
-        Executor(pipeline, run, programs, selection, view, stop).execute()
+        if a.metrics:
+            exporter = Exporter(a.metrics)
+            print(f'metrics: {exporter.url}', flush=True)
+        Executor(pipeline, run, programs, selection, view, stop, exporter).execute()
         finished = True
     finally:
         view.close()
+        if exporter:
+            exporter.close()
         run.release()
         with contextlib.nullcontext() if finished else contextlib.suppress(Failure, OSError):  # the first reason counts
             _write_report(run, programs)
@@ -109,6 +115,10 @@ def status_command(a):
     widths = [max(len(r[i]) for r in rows) for i in range(4)]
     for row in rows:
         print('  '.join([*(f'{c:{w}}' for c, w in zip(row, widths)), row[4]]).rstrip())
+    if working:
+        with contextlib.suppress(Failure):  # it may just have ended
+            text = control.ask(run, {'look': True})
+            print(text, end='\n' if text else '')
     return 0
 
 
@@ -201,6 +211,8 @@ def _count(text):
     return int(text)
 
 
+_METRICS = (['--metrics'], {'metavar': 'HOST:PORT', 'help': 'answer Prometheus at http://HOST:PORT/metrics while it runs (host 127.0.0.1 if only '
+                                                          'a port is given; port 0: any that is free)'})
 _COUNT = (['count'], {'metavar': 'N', 'nargs': '?', 'type': _count, 'help': 'augment workers'})
 _AUGMENT = (['--augment'], {'metavar': 'N', 'type': _count, 'help': 'the same'})
 _DECODE = (['--decode'], {'metavar': 'N', 'type': _count, 'help': 'decode workers'})
@@ -210,8 +222,8 @@ _FIRST, _SECOND = (([name], {'metavar': metavar, 'help': 'a ledger.jsonl, or the
 _FOLLOW = (['--follow'], {'action': 'store_true', 'help': 'go on printing what is added, until Ctrl-C'})
 
 COMMANDS = {
-    'run': (run_command, [_FILE, _RUN, _ONLY, _FROM, _FORCE, _DRY, _SET]),
-    'rerun': (rerun_command, [_FILE, _STAGE, _RUN, _DRY, _SET]),
+    'run': (run_command, [_FILE, _RUN, _ONLY, _FROM, _FORCE, _DRY, _SET, _METRICS]),
+    'rerun': (rerun_command, [_FILE, _STAGE, _RUN, _DRY, _SET, _METRICS]),
     'status': (status_command, [_LATEST]),
     'logs': (logs_command, [_STAGE, _FOLLOW, _LATEST]),
     'stop': (stop_command, [_LATEST]),

@@ -20,14 +20,18 @@ class Crew:
         self._stage, self._command, self._log, self._run = stage, command, log, run
         self._workers = {kind: [] for kind in KINDS}  # number i + 1 stands at place i
         self._leaving = []  # (worker, until when)
-        self._gone_restarts = 0
+        self._gone_restarts = dict.fromkeys(KINDS, 0)
 
     def counts(self):
         return {kind: len(workers) for kind, workers in self._workers.items()}
 
     @property
     def restarts(self):
-        return self._gone_restarts + sum(w.restarts for w in self._all())
+        return sum(self.restart_counts().values())
+
+    def restart_counts(self):
+        """{kind: how many starts were not the first}."""
+        return {kind: self._gone_restarts[kind] + sum(w.restarts for w in self._workers[kind]) for kind in KINDS}
 
     def _all(self):
         return [w for kind in KINDS for w in self._workers[kind]]
@@ -41,7 +45,7 @@ class Crew:
         workers = self._workers[kind]
         while len(workers) > count:
             worker = workers.pop()
-            self._gone_restarts += worker.restarts
+            self._gone_restarts[kind] += worker.restarts
             worker.signal(signal.SIGTERM)
             worker.signal(signal.SIGCONT)  # a stopped one would not hear it
             if worker.running:

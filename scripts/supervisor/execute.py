@@ -3,11 +3,12 @@ import os
 import shutil
 import time
 
-from . import plan
+from . import metrics, plan
 from .content import Contents
 from .control import Control
 from .crew import KINDS, MOST
 from .errors import Failure, Interrupted
+from .live import load_lines
 from .pipeline import resolve
 from .stage import StageRun
 
@@ -28,11 +29,12 @@ class Selection:
 
 
 class Executor:
-    """One `run`. `view` shows it; `stop` ends it."""
+    """One `run`. `view` shows it; `stop` ends it; `exporter` gives out its figures, if there is one."""
 
-    def __init__(self, pipeline, run, programs, selection, view, stop):
+    def __init__(self, pipeline, run, programs, selection, view, stop, exporter=None):
         self.pipeline, self.run, self.programs, self.selection = pipeline, run, programs, selection
-        self.view, self.stop = view, stop
+        self.view, self.stop, self.exporter = view, stop, exporter
+        self._states, self._stages = {}, {}  # what happened to each stage; its StageRun
         self._current = None  # the StageRun at work
         self._control = None
         kinds = programs.kinds()
@@ -71,6 +73,7 @@ class Executor:
     def execute(self):
         """Runs what has to run. Raises Failure or Interrupted; the records then say where it stopped."""
         self._control = Control(self.run, self._answer)
+        self._publish()
         try:
             for stage in self._selected():
                 self.stop.check()
@@ -79,9 +82,12 @@ class Executor:
                 if decision.run:
                     self._run_stage(stage, decision, parts)
                 else:
+                    self._states[stage.name] = 'skipped'
                     self.view.skipped(stage.name, decision.why, self.records[stage.name])
+                self._publish()
         finally:
             self._control.close()
+            self._publish()
             self.run.save_hashes(self.contents.cache)
 
     def _selected(self):
@@ -91,7 +97,9 @@ class Executor:
         record = self._begin(stage, decision, parts)
         began = time.monotonic()
         state = 'failed'
-        self._current = StageRun(self.pipeline, stage, self.run, self.programs, self.view, self.stop, self._control)
+        self._states[stage.name] = 'running'
+        self._current = self._stages[stage.name] = StageRun(self.pipeline, stage, self.run, self.programs, self.view, self.stop,
+                                                            self._meanwhile)
         try:
             done = self._current.execute(decision.resume, self._counts(stage))
             record['outputs'] = plan.outputs(self.pipeline, stage, self.run.path, self.contents)
@@ -104,7 +112,7 @@ class Executor:
             record['error'] = str(failure)
             raise
         finally:
-            self._current = None
+            self._current, self._states[stage.name] = None, state
             if state == 'done':
                 self.run.state.setdefault('scaled', {}).pop(stage.name, None)
             record['state'] = state
@@ -135,6 +143,23 @@ class Executor:
         self.view.started(stage.name, decision)
         return record
 
+    # --- While a stage is at work ---
+
+    def _meanwhile(self):
+        self._control.poll()
+        if self.exporter and self.exporter.due():
+            self._publish()
+
+    def _publish(self):
+        if self.exporter:
+            restarts = {name: s.restart_counts() for name, s in self._stages.items()}
+            self.exporter.publish(metrics.render(self.pipeline, self._states, {n: s.meter for n, s in self._stages.items()}, restarts))
+
+    def look(self):
+        """What the live view says about the stage at work."""
+        load = self._current.meter.load() if self._current else None
+        return load_lines(self._current.stage.name, load)
+
     # --- Worker counts ---
 
     def _counts(self, stage):
@@ -146,7 +171,9 @@ class Executor:
         return counts | scaled['counts'] if scaled.get('file') == counts else counts
 
     def _answer(self, request):
-        """Answers `tandem scale`. Raises Failure."""
+        """Answers `tandem scale` and `tandem status`. Raises Failure."""
+        if 'look' in request:
+            return '\n'.join(self.look())
         counts = request.get('scale')
         if not isinstance(counts, dict) or not counts or not all(
                 kind in KINDS and type(n) is int and 0 <= n <= MOST for kind, n in counts.items()):

@@ -4,7 +4,7 @@ import shutil
 import sys
 import time
 
-from .bottleneck import load_of
+from .bottleneck import bottleneck_text, errors_text, load_text
 
 _MARKS = {'waiting': '·', 'running': '●', 'done': '✓', 'skipped': '✓', 'failed': '✗', 'interrupted': '■'}
 _COLOURS = {'running': '36', 'done': '32', 'skipped': '2', 'failed': '31', 'interrupted': '33', 'waiting': '2'}
@@ -42,6 +42,13 @@ def progress_text(progress, bar=True):
     return '  '.join(words)
 
 
+def load_lines(stage, load):
+    """Who works how much, and what holds up the rest; nothing without a Load."""
+    if not load:
+        return []
+    return [load_text(load), *([errors_text(load)] if load.errors else []), bottleneck_text(stage, load)]
+
+
 class View:
     """Told by the executor what happens. `names`: all stages in order."""
 
@@ -53,7 +60,7 @@ class View:
         self.states = {n: ('waiting', '') for n in names}
         self._width = max(map(len, self.names), default=0)
         self._drawn, self._drawn_at, self._line_at = 0, 0.0, 0.0
-        self._began, self._progress = {}, {}
+        self._began, self._progress, self._loads = {}, {}, {}
 
     # --- What happens ---
 
@@ -76,17 +83,18 @@ class View:
             print(f'{name}: skipped: {why}', file=self.stream, flush=True)
         self._draw()
 
-    def progress(self, name, progress):
+    def progress(self, name, progress, load=None):
+        """`load`: the Load of the last seconds, where workers feed the stage."""
         if progress:
             self._progress[name] = progress
+        self._loads[name] = load
         now = time.monotonic()
         if self.terminal and now - self._drawn_at >= _DRAW_S:
             self._draw()
         elif not self.terminal and progress and now - self._line_at >= _LINE_S:
             self._line_at = now
-            load = load_of(progress)
-            print(f'{name}: {progress_text(progress, bar=False)}' + (f'  [{load.text()}]' if load else ''), file=self.stream,
-                  flush=True)
+            for line in (progress_text(progress, bar=False), *load_lines(name, load)):
+                print(f'{name}: {line}', file=self.stream, flush=True)
 
     def ended(self, name, record):
         took = f"in {duration(record['seconds'])}"
@@ -114,9 +122,8 @@ class View:
             if state == 'running':
                 text = progress_text(progress) if progress else f'starting, {duration(time.monotonic() - self._began[name])}'
             yield state, f'{_MARKS[state]} {name:{self._width}}  {text}'
-            load = load_of(progress) if state == 'running' and progress else None
-            if load:
-                yield 'waiting', f"  {'':{self._width}}  {load.text()}"
+            for line in load_lines(name, self._loads.get(name)) if state == 'running' else ():
+                yield 'waiting', f"  {'':{self._width}}  {line}"
 
     def _draw(self):
         if not self.terminal:

@@ -8,7 +8,6 @@ import subprocess
 import time
 
 from . import charts, results
-from .bottleneck import load_of
 from .live import count, duration
 from .programs import text_of
 from .state import write_text
@@ -132,7 +131,7 @@ def _stages(run):
         notes += [f'<span class="bad">{_e(record["error"])}</span>'] if record.get('error') else []
         rows.append(f'<tr><td>{_e(name)}</td><td>{_e(record["kind"])}</td><td>{state}</td>'
                     f'<td class="number">{duration(record["seconds"])}</td><td class="number">{_e(rate)}</td>'
-                    f'{_busy(record, progress)}<td class="wrap">{" ".join(notes)}</td></tr>')
+                    f'{_busy(record)}<td class="wrap">{" ".join(notes)}</td></tr>')
     if not rows:
         return '<p>No stage has run yet.</p>'
     return '<h2>Stages</h2><div class="card scroll"><table><thead><tr><th>stage</th><th>kind</th><th>state</th>' \
@@ -142,14 +141,17 @@ def _stages(run):
            'Bold: the bottleneck.</p>'
 
 
-def _busy(record, progress):
+def _busy(record):
     """Three cells: how busy decode, augment and the stage itself were."""
-    load, feed = load_of(progress), record.get('feed') or {}
-    cells = []
-    for role in ('decode', 'augment', progress.get('what')):
-        many = f'{feed.get(role, 1)} × ' if feed and role in ('decode', 'augment') else ''
-        share = f'{load.busy[role]:.0%}' if load and role in load.busy else 'most' if load and role == load.slowest else ''
-        cells.append(f'<td class="number{" slowest" if load and role == load.slowest else ""}">{many if share else ""}{share}</td>')
+    load, cells = record.get('load') or {}, []
+    for role in ('decode', 'augment', load.get('what')):
+        found, share = load.get('roles', {}).get(role), ''
+        if found:
+            share = f"{found['workers']} × {found['busy']:.0%}"
+        elif role and role == load.get('what') and load.get('waits') is not None:
+            share = f"{1 - load['waits']:.0%}"
+        slowest = ' slowest' if role and role == load.get('bottleneck') else ''
+        cells.append(f'<td class="number{slowest}">{share}</td>')
     return ''.join(cells)
 
 

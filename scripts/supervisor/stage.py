@@ -7,9 +7,11 @@ not help. Whatever happens, nothing it started is left running.
 import os
 import shutil
 
+from .bottleneck import bottleneck
 from .control import private_folder
 from .crew import KINDS, Crew
 from .errors import Failure
+from .meter import Meter
 from .pipeline import resolve
 from .plan import arguments
 from .process import Child, ending, stop_all
@@ -21,12 +23,12 @@ _CHECKPOINT_PATIENCE_S = 120.0  # a consumer that was asked to stop writes a che
 
 
 class StageRun:
-    """One attempt at a stage. `view` is told what happens; `stop` says when to give up; `control` hears commands meanwhile.
+    """One attempt at a stage. `view` is told what happens; `stop` says when to give up; `meanwhile` is called often.
     `crew`: the workers; None where the stage has no feed."""
 
-    def __init__(self, pipeline, stage, run, programs, view, stop, control):
+    def __init__(self, pipeline, stage, run, programs, view, stop, meanwhile):
         self.pipeline, self.stage, self.run, self.view, self.stop = pipeline, stage, run, view, stop
-        self.control = control
+        self.meanwhile, self.meter = meanwhile, Meter()
         self.programs = programs
         self.folder = run.stage_folder(stage.name)
         self.progress_file = os.path.join(self.folder, 'progress.json')
@@ -53,12 +55,25 @@ class StageRun:
         fed = [p for p in self._phases.values() if p.get('workers')]
         last = fed or list(self._phases.values())
         return {'progress': last[-1] if last else {}, 'restarts': self.restarts,
-                'worker_restarts': self.crew.restarts if self.crew else 0}
+                'worker_restarts': self.crew.restarts if self.crew else 0, 'load': self._whole_load()}
+
+    def restart_counts(self):
+        """{what: how often it was started again}."""
+        return {self.stage.kind: self.restarts} | (self.crew.restart_counts() if self.crew else {})
+
+    def _whole_load(self):
+        """Who worked how much of the time, for the report; None if there was nobody to ask."""
+        load = self.meter.whole()
+        if not load:
+            return None
+        busy = {role: {'workers': r.workers, 'busy': round(r.busy, 4), 'rate': round(r.rate, 1)} for role, r in load.roles.items()}
+        return {'roles': busy, 'what': load.what, 'waits': load.waits, 'bottleneck': bottleneck(self.stage.name, load)[0]}
 
     def _look(self):
         progress = read_json(self.progress_file)
         if progress:
             self._phases[progress.get('what')] = progress
+            self.meter.update(progress, self.crew.slots() if self.crew else {})
         return progress
 
     # --- Starting ---
@@ -109,8 +124,9 @@ class StageRun:
                 self._revive(consumer, status)
             if self.crew:
                 self.crew.tend(self.view.event)
-            self.control.poll()
-            self.view.progress(self.stage.name, self._look())
+            progress = self._look()
+            self.view.progress(self.stage.name, progress, self.meter.load())
+            self.meanwhile()
             self.stop.sleep(_TICK_S)
 
     def _revive(self, consumer, status):

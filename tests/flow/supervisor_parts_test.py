@@ -6,7 +6,7 @@ import unittest
 import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.environ['TANDEM_ROOT'], 'scripts'))
-from supervisor import bottleneck, charts, document, errors, live, results  # noqa: E402
+from supervisor import charts, document, errors, live, results  # noqa: E402
 from supervisor.content import Contents  # noqa: E402
 from supervisor.programs import Flag  # noqa: E402
 from supervisor.state import RunFolder, alive, started_at  # noqa: E402
@@ -144,15 +144,6 @@ class Report(unittest.TestCase):
         bars = xml.etree.ElementTree.fromstring(charts.bars([('STL', 'first', 46.5, 0.4, ''), ('<b>', 'rest', 0.0, None, '')], 'x'))
         self.assertEqual(len(bars.findall('rect')), 2)
         self.assertEqual(charts.nice_ticks(0, 10), [0, 2, 4, 6, 8, 10])
-
-    def test_who_holds_up_the_rest(self):
-        workers = [{'role': 'augment', 'images': 100, 'busy_ms': 9000, 'wait_ms': 1000},
-                   {'role': 'augment', 'images': 50, 'busy_ms': 5000, 'wait_ms': 5000},
-                   {'role': 'decode', 'images': 150, 'busy_ms': 1000, 'wait_ms': 9000}]
-        load = bottleneck.load_of({'what': 'train', 'workers': workers, 'wait_fraction': 0.6})
-        self.assertEqual((load.slowest, load.workers['augment'], load.rates['augment']), ('augment', 2, 15.0))
-        self.assertEqual(bottleneck.load_of({'what': 'train', 'workers': workers, 'wait_fraction': 0.1}).slowest, 'train')
-        self.assertIsNone(bottleneck.load_of({'what': 'ingest'}))
 
     def test_times_and_counts_for_people(self):
         self.assertEqual([live.duration(s) for s in (0.04, 59.9, 61, 3725)], ['0.0 s', '59.9 s', '1m01s', '1h02m'])
