@@ -31,6 +31,8 @@ const struct opt feed_opts[] = {
      "read batches that workers of this machine have in shared memory; otherwise they come through sockets"},
     {"shard", OPT_INT, offsetof(struct feed_options, shard), "32", "most images per ticket, an even number"},
     {"window", OPT_INT, offsetof(struct feed_options, window), "3", "batches in memory"},
+    {"memory", OPT_INT, offsetof(struct feed_options, memory), "4096",
+     "MiB that the batches in memory may have; there are fewer than --window if they would have more"},
     {"lease-ms", OPT_INT, offsetof(struct feed_options, lease_ms), "10000",
      "a shard that is not back after this time, or earlier if that is unusually long, is handed out again"},
     {"worker-wait-s", OPT_FLOAT, offsetof(struct feed_options, worker_wait_s), "60",
@@ -51,9 +53,30 @@ static enum status check_options(const struct feed_options *o, const struct feed
                 "--key needs --allow FILE, the public keys that may connect; without it anybody could: "
                 "scripts/tandem keygen makes both");
   if (o->allow && !o->key) return fail(E_ARG, "--allow needs --key FILE; scripts/tandem keygen makes both");
+  if (o->memory < 1 || o->memory > 1 << 24) return fail(E_ARG, "--memory must be from 1 to %d MiB", 1 << 24);
   if (!(o->worker_wait_s > 0)) return fail(E_ARG, "--worker-wait-s must be positive");
   if (!plan->run || strlen(plan->run) > RUN_NAME_MAX)
     return fail(E_ARG, "a run's name has at most %d bytes", RUN_NAME_MAX);
+  return OK;
+}
+
+/* How many batches the window has, by --window and --memory. */
+static enum status fit_window(const struct feed_options *o, const struct feed_plan *plan, int64_t *size,
+                              double *mib) {
+  struct policy *policy = NULL;
+  enum status st = policy_parse(&policy, plan->policy);
+  if (st != OK) return st;
+  int64_t image = 0;
+  for (int v = 0; v < policy_views(policy); v++)
+    image += (int64_t)policy_view_size(policy, v) * policy_view_size(policy, v) * 3 +
+             (int64_t)(policy_params(policy, v, NULL) * sizeof(float));
+  policy_close(&policy);
+  *mib = (double)image * (double)plan->batch / (1 << 20);
+  *size = o->window;
+  if (*mib * (double)*size > (double)o->memory) *size = (int64_t)((double)o->memory / *mib);
+  if (*size < 1)
+    return fail(E_ARG, "one batch has %.0f MiB and --memory is %lld; raise it, or lower --batch", *mib + 1,
+                (long long)o->memory);
   return OK;
 }
 
@@ -113,7 +136,10 @@ enum status feed_open(struct feed **out, const struct feed_options *options, con
   pace_open(&f->pace, options->lease_ms);
   TRY(self_test(f->check));
   TRY(dataset_open(&f->dataset, options->dataset));
-  TRY(window_open(&f->window, f->dataset, plan, options->shard, options->window));
+  int64_t size = 0;
+  double mib = 0;
+  TRY(fit_window(options, plan, &size, &mib));
+  TRY(window_open(&f->window, f->dataset, plan, options->shard, size));
   endpoint_machine(f->machine);
   TRY(listen_context(&f->context, options->key != NULL));
   f->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -122,7 +148,8 @@ enum status feed_open(struct feed **out, const struct feed_options *options, con
   if (plan->ledger) TRY(ledger_open(&f->ledger, plan->ledger, plan->first_step));
   TRY(start_thread(f));
   for (size_t i = 0; i < f->listening.n; i++)
-    log_info("run '%s' waits for workers at %s", f->run, f->listening.endpoints[i]);
+    log_info("run '%s' waits for workers at %s; %lld batches of %.1f MiB in memory", f->run,
+             f->listening.endpoints[i], (long long)size, mib);
   *out = f;
   return OK;
 out:

@@ -22,7 +22,7 @@ struct feed_options {
   struct cli_list listen;
   const char *key, *allow; /* key file; list of the workers' public keys */
   bool insecure, shared_memory;
-  int64_t shard, window, lease_ms;
+  int64_t shard, window, memory, lease_ms;
   double worker_wait_s;
 };
 extern const struct opt feed_opts[];

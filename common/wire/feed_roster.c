@@ -68,12 +68,12 @@ static void send_decoders(struct feed *f, struct session *to) {
   if (there && !n) say_unreachable(f, to);
   struct message m = {.kind = MESSAGE_DECODERS, .decoders = {texts, n}, .keys = {keys, n}};
   /* The list is not sent again by itself: a worker that missed one would miss the decode workers in it. */
-  if (server_send(&f->server, to, &m, NULL, 0, false) == E_AGAIN) f->decoders_changed = true;
+  if (server_send(&f->server, to, &m, NULL, 0, 0) == E_AGAIN) f->decoders_changed = true;
 }
 
 static void send_allowed(struct feed *f, struct session *to, const struct texts *keys) {
   struct message m = {.kind = MESSAGE_ALLOWED, .keys = *keys};
-  if (server_send(&f->server, to, &m, NULL, 0, false) == E_AGAIN) f->decoders_changed = true;
+  if (server_send(&f->server, to, &m, NULL, 0, 0) == E_AGAIN) f->decoders_changed = true;
 }
 
 void feed_roster_spread(struct feed *f) {

@@ -92,7 +92,7 @@ static void on_augmented(struct feed *f, struct session *session, struct packet 
   struct message ack = feed_envelope(f, MESSAGE_ACK, p->head.attempt);
   ack.step = a.step;
   ack.shard = a.shard;
-  server_send(&f->server, session, &ack, NULL, 0, false);
+  server_send(&f->server, session, &ack, NULL, 0, 0);
 }
 
 static void on_message(void *owner, struct session *session, struct packet **packet) {

@@ -64,11 +64,12 @@ static enum status send_ticket(struct feed *f, struct session *to, const struct 
   struct text avoid[AVOID_MAX];
   struct message m = feed_envelope(f, MESSAGE_TICKET, s->attempt + 1);
   m.lease_ms = (uint64_t)lease_ms;
+  m.bytes = (uint64_t)s->cost;
   m.avoid = (struct texts){avoid, list_avoided(f, s, avoid)};
   zmq_msg_t body;
   if (zmq_msg_init_size(&body, s->body_size) != 0) return fail(E_MEMORY, "out of memory for a ticket");
   memcpy(zmq_msg_data(&body), s->body, s->body_size);
-  return server_send(&f->server, to, &m, &body, 1, true);
+  return server_send(&f->server, to, &m, &body, 1, m.bytes);
 }
 
 /* A waiting shard, or a leased one once more. False: nobody can take it now. */

@@ -34,6 +34,7 @@ static void start_over(struct link *link, enum link_state state, int64_t at_ms) 
   link->greeted = false;
   link->dialled_ms = clock_ms();
   link->granted = link->received = 0;
+  link->granted_bytes = link->received_bytes = 0;
   slot_reader_close(&link->reader);
   link->shares = false;
 }
@@ -150,6 +151,12 @@ static bool find_pixels(struct link *link, struct packet *p) {
   return st == OK;
 }
 
+/* With which a shard counts against the credits: as its upstream counts it. */
+static uint64_t shard_bytes(const struct packet *p) {
+  if (p->head.kind == MESSAGE_TICKET) return p->head.bytes;
+  return p->head.memory.bytes ? p->head.memory.bytes : p->pixels.size;
+}
+
 /* Whether the message is for the owner. */
 static bool pass(struct link *link, struct packet *p, int64_t now) {
   switch (p->head.kind) {
@@ -164,6 +171,7 @@ static bool pass(struct link *link, struct packet *p, int64_t now) {
   case MESSAGE_DECODED:
     if (link->state != LINK_OPEN) return false;
     link->received++;
+    link->received_bytes += shard_bytes(p);
     return find_pixels(link, p);
   case MESSAGE_DECODERS:
   case MESSAGE_ALLOWED:
@@ -226,11 +234,16 @@ int link_poll(const struct link *link, zmq_pollitem_t *item) {
   return link->socket != NULL;
 }
 
-void link_want(struct link *link, uint64_t room) {
-  if (link->state != LINK_OPEN || link->received + room <= link->granted) return;
-  struct message want = {
-      .kind = MESSAGE_WANT, .credits = link->received + room, .shared = link->reader.pid != 0};
-  if (packet_send(link->socket, NULL, &want, NULL, 0) == OK) link->granted = want.credits;
+void link_want(struct link *link, uint64_t room, uint64_t room_bytes) {
+  uint64_t shards = link->received + room, bytes = link->received_bytes + room_bytes;
+  if (link->state != LINK_OPEN || (shards <= link->granted && bytes <= link->granted_bytes)) return;
+  struct message want = {.kind = MESSAGE_WANT,
+                         .credits = shards > link->granted ? shards : link->granted,
+                         .credit_bytes = bytes > link->granted_bytes ? bytes : link->granted_bytes,
+                         .shared = link->reader.pid != 0};
+  if (packet_send(link->socket, NULL, &want, NULL, 0) != OK) return;
+  link->granted = want.credits;
+  link->granted_bytes = want.credit_bytes;
 }
 
 enum status link_send(struct link *link, const struct message *head, zmq_msg_t *frames, int n) {

@@ -29,6 +29,7 @@ struct link {
   bool greeted; /* HELLO: the greeting has left */
   int64_t heard_ms, hello_at_ms, beat_at_ms, beat_ms, silence_ms;
   uint64_t granted, received; /* shards, in this session */
+  uint64_t granted_bytes, received_bytes;
   char run[RUN_NAME_MAX + 1], refusal[256];
   uint64_t incarnation;
   bool reads_memory;         /* to be set after link_open: payloads may come in the upstream's memory */
@@ -57,8 +58,9 @@ int link_poll(const struct link *link, zmq_pollitem_t *item);
 /* Greets, beats, notices silence (true: the session was lost just now). */
 bool link_tick(struct link *link, int64_t now_ms, const struct counters *count);
 
-/* Tells the upstream that there is room for `room` more shards than have been received. */
-void link_want(struct link *link, uint64_t room);
+/* Tells the upstream that there is room for `room` more shards than have been received, and for so many bytes more; the
+ * last one may pass them. */
+void link_want(struct link *link, uint64_t room, uint64_t room_bytes);
 
 /* Sends in an open session; otherwise, or when the peer is away, the message is dropped: leases make up for
  * it. */

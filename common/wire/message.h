@@ -66,6 +66,8 @@ struct message {
   struct text run;
   uint64_t incarnation, attempt, lease_ms;
   uint64_t step, shard;  /* passed, ack, failed: where no ticket body travels */
+  uint64_t bytes;        /* ticket: of its decoded images, at most */
+  uint64_t credit_bytes; /* want: bytes of shards the worker can take in this session, from its start */
   struct texts avoid;    /* ticket: augment workers that it should not be passed to */
   struct text reason;    /* refuse, failed, bye */
   struct texts decoders; /* endpoints */

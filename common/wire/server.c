@@ -110,7 +110,7 @@ static void on_hello(struct server *server, struct packet *p) {
   struct message m = {.kind = MESSAGE_WELCOME, .beat_ms = BEAT_MS, .silence_ms = SILENCE_MS};
   server->hooks.welcome(server->hooks.owner, &m);
   m.shared = server->reads_memory && slot_reader_open(&s->reader, &p->head) == OK;
-  if (server_send(server, s, &m, NULL, 0, false) == OK) server->hooks.joined(server->hooks.owner, s);
+  if (server_send(server, s, &m, NULL, 0, 0) == OK) server->hooks.joined(server->hooks.owner, s);
 }
 
 /* False: nothing to read, and the session may be gone. */
@@ -143,6 +143,7 @@ static void on_message(struct server *server, struct packet **packet) {
   switch (p->head.kind) {
   case MESSAGE_WANT:
     if (p->head.credits > s->credits) s->credits = p->head.credits;
+    if (p->head.credit_bytes > s->credit_bytes) s->credit_bytes = p->head.credit_bytes;
     s->shares = p->head.shared;
     return;
   case MESSAGE_BEAT: s->count = p->head.count; return;
@@ -189,7 +190,7 @@ void server_tick(struct server *server, int64_t now_ms) {
   struct message beat = {.kind = MESSAGE_BEAT};
   for (size_t i = server->n; i-- > 0;) {
     struct session *s = server->sessions[i];
-    if (server_send(server, s, &beat, NULL, 0, false) == E_NOT_FOUND) continue; /* freed */
+    if (server_send(server, s, &beat, NULL, 0, 0) == E_NOT_FOUND) continue; /* freed */
     if (s->silent || now_ms - s->heard_ms <= SILENCE_MS) continue;
     s->silent = true;
     log_warn("%s: nothing heard from worker %s for %d s; its work goes elsewhere", server->drops.where,
@@ -210,6 +211,10 @@ struct session *server_worker(const struct server *server, struct text worker) {
   return NULL;
 }
 
+static bool has_room(const struct session *s) {
+  return !s->silent && s->sent < s->credits && s->sent_bytes < s->credit_bytes;
+}
+
 struct session *server_with_credit(struct server *server, const char *role,
                                    bool (*avoid)(const void *arg, const struct session *s), const void *arg) {
   struct session *best = NULL;
@@ -217,8 +222,7 @@ struct session *server_with_credit(struct server *server, const char *role,
   for (size_t i = 0; i < server->n; i++) {
     size_t at = (server->turn + i) % server->n;
     struct session *s = server->sessions[at];
-    if (s->silent || s->sent >= s->credits || strcmp(s->role, role) != 0 || (avoid && avoid(arg, s)))
-      continue;
+    if (!has_room(s) || strcmp(s->role, role) != 0 || (avoid && avoid(arg, s))) continue;
     if (best && s->credits - s->sent <= best->credits - best->sent) continue;
     best = s;
     best_at = at;
@@ -228,9 +232,12 @@ struct session *server_with_credit(struct server *server, const char *role,
 }
 
 enum status server_send(struct server *server, struct session *session, const struct message *head,
-                        zmq_msg_t *frames, int n, bool work) {
+                        zmq_msg_t *frames, int n, uint64_t work_bytes) {
   enum status st = packet_send(server->socket, &session->peer, head, frames, n);
-  if (st == OK && work) session->sent++;
+  if (st == OK && work_bytes) {
+    session->sent++;
+    session->sent_bytes += work_bytes;
+  }
   if (st == E_NOT_FOUND) {
     log_info("%s: worker %s is gone", server->drops.where, session->worker);
     remove_session(server, session, true);

@@ -24,7 +24,7 @@ struct session {
   char user[KEY_HEX + 1]; /* the key with which it connected; empty: plain */
   char address[64];       /* its IP address as seen from here; not one over ipc */
   uint64_t number;        /* counts sessions; never used twice */
-  uint64_t credits, sent;
+  uint64_t credits, sent, credit_bytes, sent_bytes;
   int64_t heard_ms;
   bool silent; /* nothing heard for SILENCE_MS: gets no work, may come back */
   struct counters count;
@@ -78,10 +78,10 @@ struct session *server_worker(const struct server *server, struct text worker);
 struct session *server_with_credit(struct server *server, const char *role,
                                    bool (*avoid)(const void *arg, const struct session *s), const void *arg);
 
-/* Sends and, when `work`, counts against the credits. If the peer is gone the session ends (hooks.left) and
+/* Sends; a shard of work_bytes (0: this is no work) counts against the credits. If the peer is gone the session ends (hooks.left) and
  * *session is freed: E_NOT_FOUND. E_AGAIN: its queue is full. */
 enum status server_send(struct server *server, struct session *session, const struct message *head,
-                        zmq_msg_t *frames, int n, bool work);
+                        zmq_msg_t *frames, int n, uint64_t work_bytes);
 
 /* Ends a session from this side: the worker says hello again. */
 void server_dismiss(struct server *server, struct session *session, const char *reason);

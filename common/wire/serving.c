@@ -14,6 +14,8 @@ const struct opt worker_opts[] = {
      "leave when no consumer has let this worker in for so long; 0: wait for ever"},
     {"shared-memory", OPT_BOOL, offsetof(struct worker_options, shared_memory), "true",
      "pass pixels to processes of this machine in shared memory; otherwise they go through sockets"},
+    {"memory", OPT_INT, offsetof(struct worker_options, memory), "512",
+     "MiB of pixels in hand from which on it asks for no further shard; see docs/messages.md"},
     {0}};
 
 const struct opt serve_opts[] = {

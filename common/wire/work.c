@@ -158,6 +158,7 @@ struct work *work_open(struct worker *worker, struct drops *drops, struct packet
     work->pixels = p->pixels.at;
     work->pixels_size = p->pixels.size;
   }
+  work->held = p->n > FRAME_PIXELS ? p->pixels.size : p->head.bytes;
   work->worker = worker;
   work->packet = p;
   work->source = source;
@@ -172,6 +173,12 @@ bool work_has(const struct work *w, zmq_msg_t *body) {
   zmq_msg_t *own = &w->packet->frame[FRAME_BODY];
   return zmq_msg_size(own) == zmq_msg_size(body) &&
          memcmp(zmq_msg_data(own), zmq_msg_data(body), zmq_msg_size(body)) == 0;
+}
+
+uint64_t work_queue_held(const struct work_queue *q) {
+  uint64_t sum = 0;
+  for (const struct work *w = q->head; w; w = w->next) sum += w->held;
+  return sum;
 }
 
 struct work *work_find(const struct work_queue *q, zmq_msg_t *body) {

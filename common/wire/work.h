@@ -16,6 +16,8 @@ void work_queue_clear(struct work_queue *queue);
 /* Whether this is the shard with exactly this ticket body. */
 bool work_has(const struct work *work, zmq_msg_t *body);
 
+uint64_t work_queue_held(const struct work_queue *queue); /* bytes, together */
+
 /* The shard with exactly this ticket body; NULL: not in the queue. */
 struct work *work_find(const struct work_queue *queue, zmq_msg_t *body);
 

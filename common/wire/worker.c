@@ -27,6 +27,7 @@ enum { DECODE_AHEAD = 3, AUGMENT_AHEAD = 2, AUGMENT_UNACKED = 2, POLL_MS = 100, 
 struct sent {
   uint64_t step, shard, attempt;
   struct slot *slot; /* NULL: it went through the socket */
+  uint64_t bytes;
 };
 
 struct worker {
@@ -208,7 +209,7 @@ static enum status give(struct worker *w, struct work *work, struct session *to)
   uint64_t holder = to->number;
   zmq_msg_t frames[2];
   enum status st = work_result(work, to->shares, &head, frames, 2);
-  if (st == OK) st = server_send(&w->server, to, &head, frames, 2, true);
+  if (st == OK) st = server_send(&w->server, to, &head, frames, 2, work_bytes(work));
   if (st != OK) return st;
   envelope(&passed, MESSAGE_PASSED, work->input);
   passed.worker = text_of(name);
@@ -247,35 +248,44 @@ static void release_input(struct worker *w, const struct work *work) {
     if (w->decoders.at[i]->number == work->source) link_send(&w->decoders.at[i]->link, &m, NULL, 0);
 }
 
-static bool send_augmented(struct worker *w, struct work *work) {
+static void send_augmented(struct worker *w, struct work *work) {
   struct message head;
   zmq_msg_t frames[3];
   enum status st = work_result(work, w->consumer.shares, &head, frames, 3);
   if (st == OK) st = link_send(&w->consumer, &head, frames, 3);
   if (st == OK) {
     bool shared = head.memory.bytes > 0;
-    w->sent[w->unacked++] =
-        (struct sent){work->ticket.step, work->ticket.shard, head.attempt, shared ? work->slot : NULL};
+    w->sent[w->unacked++] = (struct sent){work->ticket.step, work->ticket.shard, head.attempt,
+                                          shared ? work->slot : NULL, work_bytes(work)};
     if (shared) work->slot = NULL;
     w->sent_at_ms = clock_ms();
-    return true;
+    return;
   }
   w->count.errors[ERROR_UNSENT]++;
-  if (st == E_AGAIN) return false; /* the lease makes up for it */
-  send_failed(w, work, st);
-  return true;
+  if (st != E_AGAIN) send_failed(w, work, st); /* otherwise the lease makes up for it */
+}
+
+/* Bytes of pixels in hand. What is lent to augment workers counts until they acknowledge it, and so do results until the
+ * consumer does: they are in this process, in its shared memory, or in its socket's queue. */
+static uint64_t held_bytes(const struct worker *w) {
+  uint64_t sum = work_queue_held(&w->inputs) + work_queue_held(&w->results) + work_queue_held(&w->lent);
+  if (w->now) sum += w->now->held;
+  for (int i = 0; i < w->unacked; i++) sum += w->sent[i].bytes;
+  return sum;
 }
 
 static void grant(struct worker *w) {
+  int ahead = w->stage->serves ? DECODE_AHEAD : AUGMENT_AHEAD;
   int held = w->inputs.n + w->results.n + (w->now != NULL);
+  uint64_t memory = (uint64_t)w->options->memory << 20, bytes = held_bytes(w);
+  if (w->consumer.state != LINK_OPEN || held >= ahead || bytes >= memory) return;
   if (w->stage->serves) {
-    if (held < DECODE_AHEAD) link_want(&w->consumer, (uint64_t)(DECODE_AHEAD - held));
-    return;
+    link_want(&w->consumer, (uint64_t)(ahead - held), memory - bytes);
+  } else if (w->decoders.n == 1) {
+    link_want(&w->decoders.at[0]->link, (uint64_t)(ahead - held), memory - bytes);
+  } else { /* one from each, renewed only while the backlog is short */
+    for (int i = 0; i < w->decoders.n; i++) link_want(&w->decoders.at[i]->link, 1, 1);
   }
-  /* One decode worker: AUGMENT_AHEAD shards. More: one from each, renewed only while the backlog is short. */
-  if (w->consumer.state != LINK_OPEN || held >= AUGMENT_AHEAD) return;
-  for (int i = 0; i < w->decoders.n; i++)
-    link_want(&w->decoders.at[i]->link, w->decoders.n == 1 ? (uint64_t)(AUGMENT_AHEAD - held) : 1);
 }
 
 /* --- The loop ------------------------------------------------------------------------------------------- */
@@ -351,12 +361,13 @@ static enum status work_one(struct worker *w) {
   }
   bool wanted = st == OK && current(w, work->input);
   if (wanted && w->stage->serves) {
+    work->held = work_bytes(work);
     work_enqueue(&w->results, work);
     return OK;
   }
-  /* Not before the consumer has the result: until then the decode worker can make it again. */
-  bool told = wanted ? send_augmented(w, work) : st != OK;
-  if (told && !w->stage->serves) release_input(w, work);
+  /* Not before the result has left: until then the decode worker can give the shard to another. */
+  if (wanted) send_augmented(w, work);
+  if (!w->stage->serves) release_input(w, work);
   work_free(work);
   return OK;
 }
@@ -417,6 +428,11 @@ static void welcome(void *owner, struct message *m) {
 
 static void joined(void *owner, struct session *session) { (void)owner, (void)session; }
 
+static void take_back(struct worker *w, struct work *work) {
+  if (!work_is_done(work)) work->held = work->input->bytes;
+  work_push(work_is_done(work) ? &w->results : &w->inputs, work);
+}
+
 /* An augment worker left: others get what it held, made again if it is not here any more. What is lost with one that
  * died or fell silent is the consumer's to give out again: it counts how often a shard is lost. */
 static void left(void *owner, struct session *session, bool lost) {
@@ -425,7 +441,7 @@ static void left(void *owner, struct session *session, bool lost) {
     if (lost || work->settled)
       work_free(work);
     else
-      work_push(work_is_done(work) ? &w->results : &w->inputs, work);
+      take_back(w, work);
   }
 }
 
@@ -458,6 +474,8 @@ static enum status check_hello(const struct worker *w) {
 }
 
 static enum status worker_open(struct worker *w) {
+  if (w->options->memory < 1 || w->options->memory > 1 << 24)
+    return fail(E_ARG, "--memory must be from 1 to %d MiB", 1 << 24);
   char host[64] = "";
   if (gethostname(host, sizeof host - 1) != 0) snprintf(host, sizeof host, "unknown");
   uint64_t random[2] = {0};
@@ -513,7 +531,8 @@ enum status worker_run(const struct stage *stage, void *state, const struct work
   w->options = options;
   enum status st = worker_open(w);
   if (st == OK) {
-    log_info("%s worker %s dials %s", stage->role, w->name, options->connect);
+    log_info("%s worker %s dials %s; asks for shards while it holds less than %lld MiB of pixels",
+             stage->role, w->name, options->connect, (long long)options->memory);
     st = loop(w);
   }
   worker_close(w);

@@ -38,6 +38,7 @@ struct work {
   int n_arrays;
   uint64_t source; /* number of the link it came from; of a lent one, of the session that holds it */
   bool settled;    /* lent: another has delivered it */
+  uint64_t held;   /* bytes it counts with against the worker's memory */
   struct work *next;
 };
 
@@ -64,6 +65,7 @@ struct worker_options {
   const char *advertise; /* host under which others reach `serve`; NULL: found out */
   const char *key;       /* key file; NULL: none. TCP goes under CURVE with it, ipc in plain */
   bool shared_memory;    /* pass pixels to processes of this machine in shared memory */
+  int64_t memory;        /* MiB of pixels in hand, from which on it asks for no further shard */
   bool insecure;         /* allow a TCP address beyond this machine without a key */
   double connect_wait_s; /* leave when no consumer has let it in for so long; 0: never */
   struct texts datasets; /* fingerprints of what a decode worker can read */

@@ -291,10 +291,11 @@ class DataPlane(FlowTest):
         hello = {'v': 1, 'kind': 'hello', 'role': 'augment', 'worker': 'x', 'build': 'other', 'check': '',
                  'host': '0' * 16, 'serve': [], 'key': '', 'datasets': [], 'pid': 0,
                  'memory_fd': 0, 'memory_nonce': 0}
+        want = {'v': 1, 'kind': 'want', 'credits': 1, 'credit_bytes': 1, 'shared': 0}
         pack = msgpack.packb
         return [[b''], [b'nonsense'], [os.urandom(300)], [b'\xdd\xff\xff\xff\xff'], [pack({'v': 1, 'kind': 'what'})],
-                [pack({'v': 99, 'kind': 'want', 'credits': 1, 'shared': 0})], [pack({'v': 1, 'kind': 'want', 'credits': -1, 'shared': 0})],
-                [pack({'v': 1, 'kind': 'want', 'credits': 1, 'shared': 0}), b'extra'], [b'x'] * 20, [pack(hello)],
+                [pack(dict(want, v=99))], [pack(dict(want, credits=-1))],
+                [pack(want), b'extra'], [b'x'] * 20, [pack(hello)],
                 [pack({'v': 1, 'kind': 'augmented'}), b'', b'', b''], [pack(dict(hello, more=1))]]
 
     def shower(self, endpoint):
@@ -480,6 +481,24 @@ class DataPlane(FlowTest):
         self.assertEqual(consumer.stop(), 130)
 
     # --- Memory ---
+
+    def test_workers_with_little_memory_make_the_same_batches(self):
+        """A shard has 6 MiB: each worker has one at a time."""
+        large = shapes(self.path('large.lmdb'), train=64, test=2, size=256)
+        for name, flags in {'little': ['--memory', 1], 'much': []}.items():
+            consumer = self.count(large, steps=4, ledger=name, listen=self.listen(name))
+            for _ in range(2):
+                self.decode(large, *flags, connect=self.listen(name))
+                self.augment(self.listen(name), *flags)
+            self.finish(consumer)
+        self.assertEqual(self.ledger('little'), self.ledger('much'))
+
+    def test_window_has_as_many_batches_as_memory_allows(self):
+        """A batch has 64 x 2 x 3 x 128^2 bytes, 6 MiB, and some parameters."""
+        log = self.one_line(self.count(DATA, memory=5, size=128), 'one batch has 7 MiB and --memory is 5')
+        self.assertEqual(len(log), 1)
+        consumer = self.count(DATA, memory=14, size=128)
+        self.until(lambda: '2 batches of 6.0 MiB in memory' in consumer.log(), 'two of three')
 
     @unittest.skipIf(SANITIZED, 'sanitizers keep freed memory')
     def test_slow_consumer_grows_nothing(self):

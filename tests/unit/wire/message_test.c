@@ -38,8 +38,11 @@ static struct message example(enum message_kind kind) {
                           .reason = text_of("because"),
                           .decoders = t,
                           .keys = {keys, 2},
+                          .bytes = 6,
                           .credits = 5,
-                          .count = {1, 2, 3, 4, 5},
+                          .credit_bytes = 7,
+                          .avoid = t,
+                          .count = {1, 2, 3, 4, 5, 6, {7, 8, 9, 10, 11, 12}},
                           .height = n,
                           .width = n,
                           .offset = n,
@@ -99,7 +102,9 @@ static void key(struct frame *f, const char *name) {
 
 /* All fields but credits. */
 static void begin_want(struct frame *f, size_t pairs) {
-  begin(f, pairs + 1, 1, "want");
+  begin(f, pairs + 2, 1, "want");
+  key(f, "credit_bytes");
+  msgpack_pack_uint64(&f->packer, 1);
   key(f, "shared");
   msgpack_pack_uint64(&f->packer, 1);
 }

@@ -109,7 +109,7 @@ static void a_second_greeting_replaces_the_session(void **state) {
   struct bench *b = *state;
   greet(b);
   pump_until(b, &b->owner.joined, 1);
-  say(b, &(struct message){.kind = MESSAGE_WANT, .credits = 3});
+  say(b, &(struct message){.kind = MESSAGE_WANT, .credits = 3, .credit_bytes = 1});
   greet(b);
   pump_until(b, &b->owner.joined, 2);
   assert_int_equal(b->owner.left, 1);
@@ -120,7 +120,7 @@ static void a_second_greeting_replaces_the_session(void **state) {
 
 static void add(struct bench *b, int i, const char *name, uint64_t credits) {
   static struct session sessions[3];
-  sessions[i] = (struct session){.number = (uint64_t)i + 1, .credits = credits};
+  sessions[i] = (struct session){.number = (uint64_t)i + 1, .credits = credits, .credit_bytes = 1000};
   snprintf(sessions[i].role, sizeof sessions[i].role, "augment");
   snprintf(sessions[i].worker, sizeof sessions[i].worker, "%s", name);
   b->server.sessions[b->server.n++] = &sessions[i];
@@ -145,6 +145,9 @@ static void work_goes_where_there_is_most_room(void **state) {
   }
   assert_null(server_with_credit(&b.server, "augment", NULL, NULL));
   sessions[1]->credits = 9;
+  sessions[1]->sent_bytes = 1000; /* credit in shards, but none in bytes */
+  assert_null(server_with_credit(&b.server, "augment", NULL, NULL));
+  sessions[1]->sent_bytes = 999;
   assert_null(server_with_credit(&b.server, "augment", is_fast, "a"));
   assert_ptr_equal(server_worker(&b.server, text_of("b")), sessions[2]);
   assert_ptr_equal(server_session(&b.server, 1), sessions[0]);
