@@ -1,6 +1,7 @@
 #include "base/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -115,6 +116,13 @@ void pool_close(struct pool **pool) {
 }
 
 int pool_threads(const struct pool *pool) { return pool->threads; }
+
+int pool_cores(void) {
+  cpu_set_t set;
+  int n =
+      sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1; /* fails beyond 1024 processors */
+  return n < POOL_MAX_THREADS ? n : POOL_MAX_THREADS;
+}
 
 /* With the lock, which is given up meanwhile. */
 static void tell(struct pool *p, const struct pool_job *job) {

@@ -21,6 +21,9 @@ void pool_close(struct pool **pool); /* accepts NULL; nulls. Not while a job run
 
 int pool_threads(const struct pool *pool);
 
+/* Processors that this process may use, at most POOL_MAX_THREADS. */
+int pool_cores(void);
+
 struct pool_job {
   uint32_t items;
   void *context;

@@ -7,13 +7,13 @@
 
 #include <assert.h>
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "base/progress.h"
 
 enum { BLOCK = 64 };
@@ -40,6 +40,7 @@ struct ingest {
   struct ingest_outcome outcome;
   struct totals totals[SOURCE_MAX_SPLITS];
   struct slot *slots; /* [BLOCK] */
+  struct pool *pool;
 };
 
 /* --- Reading and checking, on every thread --- */
@@ -130,6 +131,20 @@ static enum status store_slot(struct ingest *g, size_t split, struct slot *s) {
   return dataset_writer_add(g->writer, &s->record);
 }
 
+struct block { /* of samples that are read together */
+  struct ingest *ingest;
+  size_t split;
+  int64_t first;
+};
+
+/* What is wrong with a sample stands in its slot. */
+static enum status read_item(void *context, uint32_t k, int thread) {
+  (void)thread;
+  const struct block *b = context;
+  read_slot(b->ingest, b->split, b->first + k, &b->ingest->slots[k]);
+  return OK;
+}
+
 static enum status ingest_split(struct ingest *g, size_t split, int64_t done) {
   enum status st = OK;
   int64_t count = g->plan.splits[split].count;
@@ -137,8 +152,8 @@ static enum status ingest_split(struct ingest *g, size_t split, int64_t done) {
   for (int64_t first = 0; first < count && st == OK; first += BLOCK) {
     if (stop_requested()) return fail(E_INTERRUPTED, "interrupted");
     int n = count - first < BLOCK ? (int)(count - first) : BLOCK;
-#pragma omp parallel for schedule(dynamic, 1)
-    for (int k = 0; k < n; k++) read_slot(g, split, first + k, &g->slots[k]);
+    struct block block = {g, split, first};
+    st = pool_run(g->pool, &(struct pool_job){(uint32_t)n, &block, read_item, NULL});
     for (int k = 0; k < n; k++) {
       if (st == OK) st = store_slot(g, split, &g->slots[k]);
       free_slot(&g->slots[k]);
@@ -169,9 +184,7 @@ static enum status find_format(struct ingest *g) {
   assert(g->format); /* the option's choices come from the same registry */
   if (g->format->needs_in && !o->in) return fail(E_ARG, "--in is required for --format %s", o->format);
   if (!g->format->needs_in && o->in) return fail(E_ARG, "--in: --format %s reads nothing", o->format);
-  if (o->threads < 0 || o->threads > 1024)
-    return fail(E_ARG, "--threads: %lld is not 0..1024", (long long)o->threads);
-  return OK;
+  return pool_open(&g->pool, o->threads ? o->threads : pool_cores());
 }
 
 /* The last part of a path without its extension, e.g. "shapes" of "runs/demo/shapes.lmdb". Empty if there is
@@ -226,6 +239,7 @@ static void close_ingest(struct ingest *g) {
   }
   free(g->outcome.skipped);
   free(g->slots);
+  pool_close(&g->pool);
 }
 
 static enum status ingest_run(void *state) {
@@ -237,7 +251,6 @@ static enum status ingest_run(void *state) {
   stop_on_signals();
   stop_with_parent();
   TRY(find_format(&g));
-  if (o->threads > 0) omp_set_num_threads((int)o->threads);
   g.slots = calloc(BLOCK, sizeof *g.slots);
   if (!g.slots) {
     st = fail(E_MEMORY, "out of memory");
