@@ -279,6 +279,9 @@ static enum status check_layout(const struct window *w, struct packet *p, uint32
 static struct shard_digest read_pixels(const struct window *w, const struct result *r, int64_t step,
                                        int64_t first, int64_t n, const struct batch *into) {
   XXH3_state_t pixels, labels;
+  /* Resetting reads the seed that was there, and where it is the same takes the secret to be made already. */
+  XXH3_INITSTATE(&pixels);
+  XXH3_INITSTATE(&labels);
   XXH3_64bits_reset_withSeed(&pixels, (uint64_t)first);
   XXH3_64bits_reset_withSeed(&labels, (uint64_t)first);
   size_t n_params = 0;
