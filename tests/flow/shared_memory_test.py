@@ -231,7 +231,7 @@ class SharedMemory(FlowTest):
             worker = self.augment(self.listen('fake-feed'))
             peer, _, _ = self.hear(consumer, 'hello')
             consumer.send_multipart([peer, msgpack.packb(welcome)])
-            consumer.send_multipart([peer, msgpack.packb({'v': 1, 'kind': 'decoders', 'decoders': [self.listen('fake-serve')]})])
+            consumer.send_multipart([peer, msgpack.packb({'v': 1, 'kind': 'decoders', 'decoders': [self.listen('fake-serve')], 'keys': ['']})])
             reader, _, _ = self.hear(decode, 'hello')
             decode.send_multipart([reader, msgpack.packb(welcome)])
             self.assertEqual(self.hear(decode, 'want')[1]['shared'], 1)
