@@ -110,6 +110,7 @@ class StageRun:
         program, values = self.programs.get(kind), {'connect': address}
         if program.takes('dataset'):
             values['dataset'] = self._dataset()
+        values |= {key: self.stage.feed[key] for key in ('threads', 'isa') if key in self.stage.feed}
         return [program.path, *program.arguments(values)]
 
     # --- Watching ---

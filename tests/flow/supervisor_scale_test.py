@@ -58,6 +58,17 @@ class Scale(LongCase):
         self.assertEqual(read(self.run_folder, third), before, 'a third worker was started')
         self.assertEqual(self.result(self.run_folder), self.undisturbed())
 
+    def test_threads_and_instruction_sets_reach_the_workers_and_the_ledger_stays(self):
+        process = self.train('--set', 'pretrain.feed.threads=3', '--set', 'pretrain.feed.isa=scalar')
+        for worker in ('decode-1', 'augment-1'):
+            pid = until(lambda: self.child(f'pretrain/{worker}'), worker)
+            flags = read('/proc', str(pid), 'cmdline').decode().split('\0')
+            for flag, value in (('--threads', '3'), ('--isa', 'scalar')):
+                self.assertEqual(flags[flags.index(flag) + 1], value)
+        self.go_on()
+        self.finish(process)
+        self.assertEqual(self.result(self.run_folder), self.undisturbed())
+
     def test_mistakes_are_one_line(self):
         process = self.train()
         for words, expected, code in ((['pretrian', '2'], "no stage 'pretrian'; did you mean 'pretrain'?", 1),

@@ -120,8 +120,9 @@ class Incremental(Case):
         self.expect([], ['data', 'pretrain', 'linear'])
         self.expect([], [], 'linear: skipped: unchanged')
 
-        # Neither worker counts nor a moved run folder change anything.
-        self.expect(['--set', 'pretrain.feed.augment=3', '--set', 'pretrain.feed.decode=2'], [])
+        # Neither worker counts, their threads and instruction sets nor a moved run folder change anything.
+        self.expect(['--set', 'pretrain.feed.augment=3', '--set', 'pretrain.feed.decode=2', '--set', 'pretrain.feed.threads=2',
+                     '--set', 'pretrain.feed.isa=scalar'], [])
         moved = self.run_folder + '-moved'
         os.rename(self.run_folder, moved)
         self.run_folder = moved
