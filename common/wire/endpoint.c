@@ -4,7 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -87,7 +89,15 @@ bool endpoint_path_in_use(const char *path) {
   return used;
 }
 
-/* Removes what killed processes left. A minute of age, because a socket being opened does not answer yet. */
+/* Whether the process whose number ends the name is gone. */
+static bool owner_is_dead(const char *name) {
+  const char *dash = strrchr(name, '-');
+  long pid = dash ? strtol(dash + 1, NULL, 10) : 0;
+  return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* Removes what killed processes left: nobody answers there, and the owner is dead or, where another process has its number
+ * now, a minute has passed, because a socket being opened does not answer yet. */
 static void sweep(const char *folder) {
   time_t now = time(NULL);
   DIR *d = opendir(folder);
@@ -96,7 +106,8 @@ static void sweep(const char *folder) {
     char path[512];
     struct stat s;
     snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
-    if (lstat(path, &s) == 0 && S_ISSOCK(s.st_mode) && now - s.st_mtime > 60 && !endpoint_path_in_use(path))
+    if (lstat(path, &s) == 0 && S_ISSOCK(s.st_mode) && (owner_is_dead(e->d_name) || now - s.st_mtime > 60) &&
+        !endpoint_path_in_use(path))
       unlink(path);
   }
   closedir(d);

@@ -1,5 +1,10 @@
 /* Opening and binding sockets. The pitfalls each setting avoids are listed in docs/messages.md. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "wire/endpoint.h"
 #include "wire/packet.h"
@@ -80,6 +85,28 @@ static enum status bind_error(const char *endpoint, int error) {
   }
 }
 
+static int bind_plain(void *socket, const char *endpoint) {
+  return zmq_bind(socket, endpoint) == 0 ? 0 : errno;
+}
+
+/* ZeroMQ takes a path away from whoever listens there without a word, so somebody has to look first; the folder is locked
+ * meanwhile, or two processes that start together would both find nobody. A folder that cannot be locked is no worse than
+ * that. 0, or an errno. */
+static int bind_path(void *socket, const char *endpoint) {
+  char folder[ENDPOINT_MAX + 1];
+  snprintf(folder, sizeof folder, "%s", endpoint + strlen("ipc://"));
+  char *slash = strrchr(folder, '/');
+  if (slash)
+    slash[slash == folder] = '\0';
+  else
+    strcpy(folder, ".");
+  int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock >= 0) flock(lock, LOCK_EX);
+  int error = endpoint_path_in_use(endpoint + strlen("ipc://")) ? EADDRINUSE : bind_plain(socket, endpoint);
+  if (lock >= 0) close(lock);
+  return error;
+}
+
 enum status socket_bind(void *socket, const char *endpoint, bool insecure, char *resolved, size_t size) {
   if (!endpoint_is_local(endpoint) && !insecure)
     return fail(E_ARG,
@@ -87,10 +114,9 @@ enum status socket_bind(void *socket, const char *endpoint, bool insecure, char 
                 "keygen), use "
                 "127.0.0.1, or --insecure",
                 endpoint);
-  if (endpoint_is_ipc(endpoint) && endpoint_path_in_use(endpoint + 6))
-    return bind_error(endpoint, EADDRINUSE);
   allow_ipv6(socket, endpoint);
-  if (zmq_bind(socket, endpoint) != 0) return bind_error(endpoint, errno);
+  int error = endpoint_is_ipc(endpoint) ? bind_path(socket, endpoint) : bind_plain(socket, endpoint);
+  if (error) return bind_error(endpoint, error);
   if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, resolved, &size) == 0) return OK;
   return fail(E_IO, "cannot tell the endpoint of %s: %s", endpoint, zmq_strerror(errno));
 }

@@ -465,6 +465,28 @@ class DataPlane(FlowTest):
         self.augment()
         self.finish(first)
 
+    def test_of_consumers_that_start_together_one_has_the_endpoint(self):
+        for _ in range(3):
+            consumers = [self.count(DATA, steps=STEPS) for _ in range(3)]
+            waits = [lambda c=c: 'waits for workers' in c.log() for c in consumers]
+            self.until(lambda: sum(w() or not c.running() for w, c in zip(waits, consumers)) == 3, 'all have bound or ended')
+            refused = [c for c in consumers if 'is in use by another process' in c.log()]
+            self.assertEqual([len(refused), sum(w() for w in waits)], [2, 1])
+            for c in consumers:
+                c.stop()
+
+    def test_sockets_of_killed_processes_are_cleared_away(self):
+        def served(worker):
+            path = f'/tmp/tandem-{os.getuid()}/decode-{worker.pid}'
+            self.until(lambda: os.path.exists(path), 'its socket')
+            return path
+
+        killed = self.decode(DATA)
+        path = served(killed)
+        killed.stop(signal.SIGKILL)
+        served(self.decode(DATA))
+        self.assertFalse(os.path.exists(path))
+
     def test_bad_endpoints(self):
         self.one_line(self.count(DATA, listen='nonsense'), 'is not an endpoint')
         self.one_line(self.count(DATA, listen='tcp://0.0.0.0:*'), '--insecure')
