@@ -6,12 +6,36 @@
 
 #include "image/planes.h"
 
-void color_brightness(const struct planes *image, float factor); /* f x */
-void color_contrast(const struct planes *image,
-                    float factor); /* f x + (1-f) mean(L), the mean over this image */
-void color_saturation(const struct planes *image, float factor); /* f x + (1-f) L */
-void color_hue(const struct planes *image,
-               float turn);                  /* HSV hue moved by `turn` of the circle, |turn| <= 0.5 */
-void color_gray(const struct planes *image); /* every channel = L */
+enum color_kind {
+  COLOR_BRIGHTNESS, /* f x */
+  COLOR_CONTRAST,   /* f x + (1-f) mean(L), the mean over this image */
+  COLOR_SATURATION, /* f x + (1-f) L */
+  COLOR_HUE,        /* HSV hue moved by f of the circle, |f| <= 0.5 */
+  COLOR_GRAY        /* every channel = L; no factor */
+};
+
+struct color_step {
+  enum color_kind kind;
+  float factor;
+};
+
+/* `n` steps, one after the other: the same bytes as one by one, but the image passes the caches once, and once
+ * more for each contrast, which has to know the mean first. */
+void color_chain(const struct planes *image, const struct color_step *steps, int n);
+
+static inline void color_one(const struct planes *image, enum color_kind kind, float factor) {
+  color_chain(image, &(struct color_step){kind, factor}, 1);
+}
+static inline void color_brightness(const struct planes *image, float factor) {
+  color_one(image, COLOR_BRIGHTNESS, factor);
+}
+static inline void color_contrast(const struct planes *image, float factor) {
+  color_one(image, COLOR_CONTRAST, factor);
+}
+static inline void color_saturation(const struct planes *image, float factor) {
+  color_one(image, COLOR_SATURATION, factor);
+}
+static inline void color_hue(const struct planes *image, float turn) { color_one(image, COLOR_HUE, turn); }
+static inline void color_gray(const struct planes *image) { color_one(image, COLOR_GRAY, 0); }
 
 #endif

@@ -1,5 +1,6 @@
 #include "image/color.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "image/simd.h"
@@ -83,44 +84,64 @@ static inline struct pixels hue(struct pixels p, float six_turn, float unused) {
                          sector(high, delta, six_h, 1.0F)};
 }
 
-/* Sixteen running sums over blocks of 1024, then doubles: a fixed order, so the same bits at any vector
+enum { BLOCK = 1024 }; /* pixels that are worked on together: 12 KB, which a first-level cache holds */
+
+/* Adds a block's lumas: sixteen running sums, then doubles - a fixed order, so the same bits at any vector
  * width. */
-static double luma_sum(const struct planes *image) {
-  enum { BLOCK = 1024, SUMS = 16, PARTS = SUMS / LANES };
-  const float *r = image->plane[0], *g = image->plane[1], *b = image->plane[2];
-  size_t n = area(image), i = 0;
-  double sum = 0;
-  while (i + SUMS <= n) {
-    floats part[PARTS] = {{0}};
-    for (size_t end = i + BLOCK < n ? i + BLOCK : n; i + SUMS <= end; i += SUMS)
-      for (size_t k = 0; k < PARTS; k++) {
-        size_t at = i + k * LANES;
-        part[k] += luma((struct pixels){floats_at(r + at), floats_at(g + at), floats_at(b + at)});
-      }
-    float sums[SUMS];
-    memcpy(sums, part, sizeof sums);
-    for (int k = 0; k < SUMS / 2; k++) sum += (double)sums[k] + (double)sums[k + SUMS / 2];
+static void add_lumas(const struct planes *block, double *sum) {
+  enum { SUMS = 16, PARTS = SUMS / LANES };
+  const float *r = block->plane[0], *g = block->plane[1], *b = block->plane[2];
+  size_t n = area(block), i = 0;
+  floats part[PARTS] = {{0}};
+  for (; i + SUMS <= n; i += SUMS)
+    for (size_t k = 0; k < PARTS; k++) {
+      size_t at = i + k * LANES;
+      part[k] += luma((struct pixels){floats_at(r + at), floats_at(g + at), floats_at(b + at)});
+    }
+  float sums[SUMS];
+  memcpy(sums, part, sizeof sums);
+  for (int k = 0; k < SUMS / 2; k++) *sum += (double)sums[k] + (double)sums[k + SUMS / 2];
+  for (; i < n; i++) *sum += (double)(0.2989F * r[i] + 0.587F * g[i] + 0.114F * b[i]);
+}
+
+/* rest: what a contrast adds. */
+static void change_block(const struct planes *block, const struct color_step *step, float rest) {
+  float f = step->factor;
+  switch (step->kind) {
+  case COLOR_BRIGHTNESS: each_pixel(block, affine, f, 0.0F); break;
+  case COLOR_CONTRAST: each_pixel(block, affine, f, rest); break;
+  case COLOR_SATURATION: each_pixel(block, saturate, f, 1.0F - f); break;
+  case COLOR_HUE:
+    if (f != 0.0F) each_pixel(block, hue, 6.0F * f, 0);
+    break;
+  case COLOR_GRAY: each_pixel(block, gray, 0, 0); break;
   }
-  for (; i < n; i++) sum += (double)(0.2989F * r[i] + 0.587F * g[i] + 0.114F * b[i]);
+}
+
+/* Steps of which only the first may be a contrast; returns the sum of the lumas after them if that is wanted. */
+static double pass(const struct planes *image, const struct color_step *steps, int n, float rest, bool sums) {
+  size_t left = area(image);
+  struct planes block = *image;
+  double sum = 0;
+  block.height = 1;
+  for (; left > 0; left -= (size_t)block.width) {
+    block.width = left < BLOCK ? (int32_t)left : BLOCK;
+    for (int i = 0; i < n; i++) change_block(&block, &steps[i], rest);
+    if (sums) add_lumas(&block, &sum);
+    for (int c = 0; c < 3; c++) block.plane[c] += block.width;
+  }
   return sum;
 }
 
-PIXEL_LOOP(void, color_brightness, (const struct planes *image, float factor), (image, factor)) {
-  each_pixel(image, affine, factor, 0.0F);
-}
-
-PIXEL_LOOP(void, color_contrast, (const struct planes *image, float factor), (image, factor)) {
-  float rest = (1.0F - factor) * (float)(luma_sum(image) / (double)area(image));
-  each_pixel(image, affine, factor, rest);
-}
-
-PIXEL_LOOP(void, color_saturation, (const struct planes *image, float factor), (image, factor)) {
-  each_pixel(image, saturate, factor, 1.0F - factor);
-}
-
-PIXEL_LOOP(void, color_gray, (const struct planes *image), (image)) { each_pixel(image, gray, 0, 0); }
-
-PIXEL_LOOP(void, color_hue, (const struct planes *image, float turn), (image, turn)) {
-  if (turn == 0.0F) return;
-  each_pixel(image, hue, 6.0F * turn, 0);
+PIXEL_LOOP(void, color_chain, (const struct planes *image, const struct color_step *steps, int n),
+           (image, steps, n)) {
+  bool known = false; /* `rest` is that of a contrast at `from` */
+  float rest = 0;
+  for (int from = 0, to; from < n; from = to) {
+    to = from + known;
+    while (to < n && steps[to].kind != COLOR_CONTRAST) to++;
+    double sum = pass(image, steps + from, to - from, rest, to < n);
+    known = to < n;
+    if (known) rest = (1.0F - steps[to].factor) * (float)(sum / (double)area(image));
+  }
 }

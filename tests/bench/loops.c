@@ -65,6 +65,12 @@ IN_PLACE(brightness, color_brightness(&s->view, 0.999F))
 IN_PLACE(contrast, color_contrast(&s->view, 1.001F))
 IN_PLACE(saturation, color_saturation(&s->view, 1.001F))
 IN_PLACE(hue, color_hue(&s->view, 0.001F))
+IN_PLACE(jitter, color_chain(&s->view,
+                             (struct color_step[]){{COLOR_BRIGHTNESS, 0.999F},
+                                                   {COLOR_SATURATION, 1.001F},
+                                                   {COLOR_CONTRAST, 1.001F},
+                                                   {COLOR_HUE, 0.001F}},
+                             4))
 IN_PLACE(hflip, planes_hflip(&s->view))
 IN_PLACE(gray, color_gray(&s->view))
 IN_PLACE(from_rgb8, planes_from_rgb8(&s->view, s->pixels, 3 * (size_t)s->source.width))
@@ -78,6 +84,7 @@ static const struct loop {
              {"contrast", contrast},
              {"saturation", saturation},
              {"hue", hue},
+             {"jitter", jitter},
              {"hflip", hflip},
              {"blur_narrow", blur_narrow},
              {"blur_wide", blur_wide},

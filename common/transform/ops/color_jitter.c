@@ -11,6 +11,7 @@ static const struct op_param params[] = {
     {"saturation", "factor within 1 +- this", PARAM_STRENGTH, 0, 1, 0.4, 0.4},
     {"hue", "turn within +- this, of the circle", PARAM_STRENGTH, 0, 0.5, 0.1, 0.1},
     {0}};
+static const enum color_kind kinds[KINDS] = {COLOR_BRIGHTNESS, COLOR_CONTRAST, COLOR_SATURATION, COLOR_HUE};
 static const char *const labels[] = {"color.brightness", "color.contrast", "color.saturation", "color.hue",
                                      NULL};
 
@@ -33,15 +34,16 @@ static void sample(const struct op_args *args, struct rng *rng, const struct op_
 
 static enum status apply(const struct op_args *args, const float *value, struct rect crop,
                          struct canvas *canvas) {
-  static void (*const kinds[KINDS])(const struct planes *, float) = {color_brightness, color_contrast,
-                                                                     color_saturation, color_hue};
   (void)args, (void)crop;
   enum status st = canvas_load(canvas);
-  for (int i = 0; st == OK && i < KINDS; i++) {
+  if (st != OK) return st;
+  struct color_step steps[KINDS];
+  for (int i = 0; i < KINDS; i++) {
     int kind = (int)value[i];
-    kinds[kind](&canvas->planes, value[KINDS + kind]);
+    steps[i] = (struct color_step){kinds[kind], value[KINDS + kind]};
   }
-  return st;
+  color_chain(&canvas->planes, steps, KINDS);
+  return OK;
 }
 
 /* Divided by the width of the range: each within +-1/2, zero where nothing is drawn. */

@@ -72,6 +72,32 @@ static void loops_in_place_give_the_same_bytes(void **state) {
         }
 }
 
+static in_place *const alone[] = {color_brightness, color_contrast, color_saturation, color_hue, gray};
+
+/* In every order, several contrasts among them, more pixels than a block has. */
+static void a_chain_is_its_steps_one_by_one(void **state) {
+  (void)state;
+  static struct picture want, got;
+  struct rng r = rng_at(11, 0, 0, 0);
+  for (uint32_t i = 0; i < 40 * SIZES; i++) {
+    struct color_step steps[6];
+    int n = (int)rng_below(rng_next(&r), 7);
+    for (int k = 0; k < n; k++) {
+      steps[k].kind = (enum color_kind)rng_below(rng_next(&r), 5);
+      steps[k].factor = rng_unit_f32(rng_next(&r)) * (steps[k].kind == COLOR_HUE ? 0.5F : 2.0F);
+    }
+    make(&want, sizes[i % SIZES], i);
+    choose(0);
+    for (int k = 0; k < n; k++) alone[steps[k].kind](&want.planes, steps[k].factor);
+    for (int set = 0; set < n_sets; set++) {
+      make(&got, sizes[i % SIZES], i);
+      choose(set);
+      color_chain(&got.planes, steps, n);
+      assert_memory_equal(want.v, got.v, sizeof want.v);
+    }
+  }
+}
+
 static void bytes_and_floats_convert_alike(void **state) {
   (void)state;
   static struct picture want, got;
@@ -183,6 +209,7 @@ static void what_the_cpu_lacks_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(loops_in_place_give_the_same_bytes),
+                                     cmocka_unit_test(a_chain_is_its_steps_one_by_one),
                                      cmocka_unit_test(bytes_and_floats_convert_alike),
                                      cmocka_unit_test(blurs_are_the_same_bytes),
                                      cmocka_unit_test(resizes_are_the_same_bytes),
