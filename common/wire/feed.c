@@ -35,6 +35,10 @@ const struct opt feed_opts[] = {
      "MiB that the batches in memory may have; there are fewer than --window if they would have more"},
     {"lease-ms", OPT_INT, offsetof(struct feed_options, lease_ms), "10000",
      "a shard that is not back after this time, or earlier if that is unusually long, is handed out again"},
+    {"tickets", OPT_STR, offsetof(struct feed_options, tickets), NULL,
+     "folder to write the ticket of every consumed shard to, for tandem-augment replay (default: only of "
+     "those that "
+     "stop the run, in tickets/ beside the ledger)"},
     {"worker-wait-s", OPT_FLOAT, offsetof(struct feed_options, worker_wait_s), "60",
      "give up when there has been no decode or no augment worker for this long"},
     {0}};
@@ -145,6 +149,7 @@ enum status feed_open(struct feed **out, const struct feed_options *options, con
   f->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (f->wake < 0) TRY(fail(E_IO, "cannot start the feed: %s", strerror(errno)));
   TRY(bind_socket(f));
+  TRY(feed_keep_open(f, plan->ledger));
   if (plan->ledger) TRY(ledger_open(&f->ledger, plan->ledger, plan->first_step));
   TRY(start_thread(f));
   for (size_t i = 0; i < f->listening.n; i++)
@@ -237,7 +242,8 @@ enum status feed_release(struct feed *f) {
   if (!f->taken) return fail(E_ARG, "feed_release without feed_next");
   pthread_mutex_lock(&f->lock);
   struct ledger_line line = window_line(&f->window);
-  enum status st = window_advance(&f->window);
+  enum status st = f->options.tickets ? feed_keep_tickets(f) : OK;
+  if (st == OK) st = window_advance(&f->window);
   f->taken = false;
   pthread_mutex_unlock(&f->lock);
   wake(f);

@@ -18,7 +18,7 @@
 
 /* Options that every consumer shares. */
 struct feed_options {
-  const char *dataset;
+  const char *dataset, *tickets; /* tickets: folder; NULL: those that fail go to one beside the ledger */
   struct cli_list listen;
   const char *key, *allow; /* key file; list of the workers' public keys */
   bool insecure, shared_memory;

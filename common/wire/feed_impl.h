@@ -46,7 +46,8 @@ struct feed {
   int64_t asked_ns, waited_ns; /* when the first batch was asked for; how long batches were waited for */
   enum status failure;
   char failure_text[1024];
-  char refusal[256]; /* of the last worker turned away */
+  char tickets[ENDPOINT_MAX + 1]; /* folder for tickets that fail; empty: none */
+  char refusal[256];              /* of the last worker turned away */
 };
 
 /* --- feed_serve.c: what the workers say --- */
@@ -63,6 +64,16 @@ void *feed_serve(void *arg);
 
 /* Whether a worker of this role is there and talks. Locked. */
 bool feed_has_role(const struct feed *feed, const char *role);
+
+/* --- feed_keep.c: tickets on disk, for tandem-augment replay --- */
+
+enum status feed_keep_open(struct feed *feed, const char *ledger);
+
+/* Writes the tickets of the step about to be released. Locked. E_IO, E_MEMORY. */
+enum status feed_keep_tickets(struct feed *feed);
+
+/* feed_stop_run for what this shard did; its ticket is kept and the message says where. Locked. */
+void feed_stop_for_shard(struct feed *feed, uint64_t step, uint64_t shard, const void *body, size_t size);
 
 /* --- feed_tickets.c: which worker gets which shard. Locked, serving thread. --- */
 

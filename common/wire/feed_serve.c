@@ -70,13 +70,14 @@ static void on_first(struct feed *f, const struct arrival *a, uint64_t attempt) 
   if (b->done == b->n_shards) pthread_cond_broadcast(&f->changed);
 }
 
-static void stop_for_difference(struct feed *f, const struct arrival *a, const struct session *second) {
+static void stop_for_difference(struct feed *f, const struct arrival *a, const struct session *second,
+                                zmq_msg_t *body) {
   fail(E_PEER,
        "step %" PRIu64 ", shard %" PRIu64
        " came back twice with different bytes, first from worker %s, then from "
        "%s: the result depends on the machine or on chance",
        a->step, a->shard, f->names[a->made_by % SESSIONS_MAX], second->worker);
-  feed_stop_run(f, E_PEER);
+  feed_stop_for_shard(f, a->step, a->shard, zmq_msg_data(body), zmq_msg_size(body));
 }
 
 static void on_augmented(struct feed *f, struct session *session, struct packet *p) {
@@ -87,7 +88,7 @@ static void on_augmented(struct feed *f, struct session *session, struct packet 
   case ACCEPTED_LOST: drop_note(&f->server.drops, DROP_STALE, fail_message()); return;
   case ACCEPTED_OLD: drop_note(&f->server.drops, DROP_STALE, "a shard of a step long past"); break;
   case ACCEPTED_NOT: drop_note(&f->server.drops, DROP_MALFORMED, fail_message()); return;
-  case ACCEPTED_DIFFERENT: stop_for_difference(f, &a, session);
+  case ACCEPTED_DIFFERENT: stop_for_difference(f, &a, session, &p->frame[FRAME_BODY]);
   }
   struct message ack = feed_envelope(f, MESSAGE_ACK, p->head.attempt);
   ack.step = a.step;

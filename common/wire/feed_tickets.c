@@ -197,7 +197,7 @@ static void give_up_failed(struct feed *f, const struct batch *b, const struct s
   fail(E_PEER,
        "step %" PRIu64 ", shard %" PRIu64 " failed %d times, last on worker %s (%.*s); its samples: %s",
        m->step, m->shard, FAILURES_MAX, s->failed_on[FAILURES_MAX - 1], TEXT_ARG(m->reason), ids);
-  feed_stop_run(f, E_PEER);
+  feed_stop_for_shard(f, m->step, m->shard, s->body, s->body_size);
 }
 
 static void give_up_lost(struct feed *f, int64_t step, int64_t number, const struct shard *s) {
@@ -208,7 +208,7 @@ static void give_up_lost(struct feed *f, int64_t step, int64_t number, const str
        ": %d workers in a row died or fell silent while they had it, last %s; "
        "its samples: %s",
        step, number, LOSSES_MAX, s->lost_with, ids);
-  feed_stop_run(f, E_PEER);
+  feed_stop_for_shard(f, (uint64_t)step, (uint64_t)number, s->body, s->body_size);
 }
 
 /* Ends what `session` holds of the shard; true if it held it. An augment worker that leaves in order gives its

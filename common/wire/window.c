@@ -3,9 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_STATIC_LINKING_ONLY /* the size of a streaming state */
-#include <xxhash.h>
-
 #include "base/rng.h"
 
 enum { PAST_STEPS = 64, ALIGN = 64 };
@@ -278,28 +275,21 @@ static enum status check_layout(const struct window *w, struct packet *p, uint32
 /* Digests of a result, and with `into` its pixels copied to their place, image by image while they are in the cache. */
 static struct shard_digest read_pixels(const struct window *w, const struct result *r, int64_t step,
                                        int64_t first, int64_t n, const struct batch *into) {
-  XXH3_state_t pixels, labels;
-  /* Resetting reads the seed that was there, and where it is the same takes the secret to be made already. */
-  XXH3_INITSTATE(&pixels);
-  XXH3_INITSTATE(&labels);
-  XXH3_64bits_reset_withSeed(&pixels, (uint64_t)first);
-  XXH3_64bits_reset_withSeed(&labels, (uint64_t)first);
+  struct shard_hash hash;
+  shard_hash_open(&hash, (uint64_t)first);
   size_t n_params = 0;
   for (int v = 0; v < policy_views(w->policy); v++) {
     size_t bytes = (size_t)policy_view_size(w->policy, v) * (size_t)policy_view_size(w->policy, v) * 3;
     for (int64_t i = 0; i < n; i++) {
       const uint8_t *image = r->pixels + r->offset[v * n + i];
       if (into) image = memcpy(into->pixels[v] + (size_t)(first + i) * bytes, image, bytes);
-      XXH3_64bits_update(&pixels, image, bytes);
+      shard_hash_pixels(&hash, image, bytes);
     }
     n_params += policy_params(w->policy, v, NULL) * (size_t)n;
   }
-  XXH3_64bits_update(&labels, r->params, n_params * sizeof(float));
-  for (int64_t i = 0; i < n; i++) {
-    int32_t label = entry_of(w, step, first + i)->label;
-    XXH3_64bits_update(&labels, &label, sizeof label);
-  }
-  return (struct shard_digest){XXH3_64bits_digest(&pixels), XXH3_64bits_digest(&labels)};
+  shard_hash_params(&hash, r->params, n_params * sizeof(float));
+  for (int64_t i = 0; i < n; i++) shard_hash_label(&hash, entry_of(w, step, first + i)->label);
+  return shard_hash_close(&hash);
 }
 
 static void store_params(const struct batch *b, const struct shard *s, const struct result *r) {

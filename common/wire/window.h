@@ -10,6 +10,7 @@
 #include "wire/feed.h"
 #include "wire/ledger.h"
 #include "wire/packet.h"
+#include "wire/shard_hash.h"
 #include "wire/ticket.h"
 
 enum {
@@ -19,10 +20,6 @@ enum {
 };
 
 enum shard_state { SHARD_WAITING, SHARD_LEASED, SHARD_DONE };
-
-struct shard_digest {
-  uint64_t pixels, labels;
-};
 
 /* A shard handed out: it is with `holder` until that one tells that it is `at` an augment worker. */
 struct lease {

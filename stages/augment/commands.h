@@ -5,6 +5,6 @@
 #include "base/cli.h"
 
 extern const struct command augment_work; /* the nameless one */
-extern const struct command augment_apply, augment_preview, augment_policy;
+extern const struct command augment_apply, augment_preview, augment_policy, augment_replay;
 
 #endif
