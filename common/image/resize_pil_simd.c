@@ -117,21 +117,7 @@ static void squeeze_row(uint8_t *out, const uint8_t *in, const struct int_axis *
             axis->taps[x].count);
 }
 
-/* LANES bytes as whole numbers, and back after clipping. */
-static inline ints ints_at(const uint8_t *p) {
-#if LANES >= 8
-  return (ints)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
-#elif defined(__SSE4_2__)
-  int four;
-  memcpy(&four, p, sizeof four);
-  return (ints)_mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
-#else
-  ints v = {0};
-  for (int i = 0; i < LANES; i++) v[i] = p[i];
-  return v;
-#endif
-}
-
+/* LANES whole numbers as bytes, after clipping. */
 static inline void ints_to_bytes(uint8_t *p, ints v) {
 #if LANES >= 8
   __m128i words =
@@ -149,7 +135,7 @@ static inline void ints_to_bytes(uint8_t *p, ints v) {
 /* LANES values of a row of the output; rows are `stride` bytes apart. */
 static inline void blend(uint8_t *out, const uint8_t *in, size_t stride, const int32_t *w, int32_t count) {
   ints sum = (ints){0} + HALF;
-  for (int32_t t = 0; t < count; t++, in += stride) sum += w[t] * ints_at(in);
+  for (int32_t t = 0; t < count; t++, in += stride) sum += w[t] * ints_at_bytes(in);
   ints_to_bytes(out, sum >> BITS);
 }
 
@@ -157,10 +143,10 @@ static inline void blend(uint8_t *out, const uint8_t *in, size_t stride, const i
 static inline void blend_4(uint8_t *out, const uint8_t *in, size_t stride, const int32_t *w, int32_t count) {
   ints a = (ints){0} + HALF, b = a, c = a, d = a;
   for (int32_t t = 0; t < count; t++, in += stride) {
-    a += w[t] * ints_at(in);
-    b += w[t] * ints_at(in + LANES);
-    c += w[t] * ints_at(in + 2 * LANES);
-    d += w[t] * ints_at(in + 3 * LANES);
+    a += w[t] * ints_at_bytes(in);
+    b += w[t] * ints_at_bytes(in + LANES);
+    c += w[t] * ints_at_bytes(in + 2 * LANES);
+    d += w[t] * ints_at_bytes(in + 3 * LANES);
   }
   ints_to_bytes(out, a >> BITS);
   ints_to_bytes(out + LANES, b >> BITS);

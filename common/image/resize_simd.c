@@ -4,29 +4,62 @@
 
 #include "image/simd.h"
 
-/* out[i] = sum_t w[t] rows[t * stride + i], the rows' elements being `type`: up to four taps at a time. */
-#define BLEND(name, type)                                                                                    \
-  static void name(float *restrict out, const type *restrict rows, size_t stride, const float *w,            \
-                   int32_t taps, size_t n) {                                                                 \
-    const type *a = rows, *b = a + (taps > 1 ? stride : 0), *c = b + (taps > 2 ? stride : 0),                \
-               *d = c + (taps > 3 ? stride : 0);                                                             \
-    float wa = w[0], wb = taps > 1 ? w[1] : 0, wc = taps > 2 ? w[2] : 0, wd = taps > 3 ? w[3] : 0;           \
-    if (taps <= 2)                                                                                           \
-      for (size_t i = 0; i < n; i++) out[i] = wa * (float)a[i] + wb * (float)b[i];                           \
-    else                                                                                                     \
-      for (size_t i = 0; i < n; i++)                                                                         \
-        out[i] = wa * (float)a[i] + wb * (float)b[i] + wc * (float)c[i] + wd * (float)d[i];                  \
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE floats load_bytes(const uint8_t *p) {
+  return __builtin_convertvector(ints_at_bytes(p), floats);
+}
+
+/* name: out[i] = sum_t w[t] rows[t stride + i], the rows' elements being `type`, of which `load` takes LANES.
+ * The sum's order: the first four taps one by one, then pairs. */
+#define BLEND(name, type, load)                                                                              \
+  ALWAYS_INLINE floats name##_at(const type *p, size_t stride, const float *w, int32_t taps) {               \
+    floats sum = w[0] * load(p);                                                                             \
+    for (int32_t t = 1; t < taps && t < 4; t++) sum += w[t] * load(p + (size_t)t * stride);                  \
     for (int32_t t = 4; t < taps; t += 2) {                                                                  \
-      a = rows + (size_t)t * stride;                                                                         \
-      b = a + (t + 1 < taps ? stride : 0);                                                                   \
-      wa = w[t];                                                                                             \
-      wb = t + 1 < taps ? w[t + 1] : 0;                                                                      \
-      for (size_t i = 0; i < n; i++) out[i] += wa * (float)a[i] + wb * (float)b[i];                          \
+      floats pair = w[t] * load(p + (size_t)t * stride);                                                     \
+      if (t + 1 < taps) pair += w[t + 1] * load(p + (size_t)(t + 1) * stride);                               \
+      sum += pair;                                                                                           \
+    }                                                                                                        \
+    return sum;                                                                                              \
+  }                                                                                                          \
+  ALWAYS_INLINE void name##_taps(float *out, const type *rows, size_t stride, const float *w, size_t n,      \
+                                 int32_t taps) {                                                             \
+    size_t i = 0;                                                                                            \
+    for (; i + LANES <= n; i += LANES) floats_to(out + i, name##_at(rows + i, stride, w, taps));             \
+    if (i < n) floats_to(out + n - LANES, name##_at(rows + n - LANES, stride, w, taps));                     \
+  }                                                                                                          \
+  /* For rows shorter than a vector. */                                                                      \
+  static void name##_few(float *out, const type *rows, size_t stride, const float *w, size_t n,              \
+                         int32_t taps) {                                                                     \
+    for (size_t i = 0; i < n; i++) {                                                                         \
+      const type *p = rows + i;                                                                              \
+      float sum = w[0] * (float)*p;                                                                          \
+      for (int32_t t = 1; t < taps && t < 4; t++) sum += w[t] * (float)p[(size_t)t * stride];                \
+      for (int32_t t = 4; t < taps; t += 2) {                                                                \
+        float pair = w[t] * (float)p[(size_t)t * stride];                                                    \
+        if (t + 1 < taps) pair += w[t + 1] * (float)p[(size_t)(t + 1) * stride];                             \
+        sum += pair;                                                                                         \
+      }                                                                                                      \
+      out[i] = sum;                                                                                          \
+    }                                                                                                        \
+  }                                                                                                          \
+  static void name(float *out, const type *rows, size_t stride, const float *w, int32_t taps, size_t n) {    \
+    if (n < LANES) {                                                                                         \
+      name##_few(out, rows, stride, w, n, taps);                                                             \
+      return;                                                                                                \
+    }                                                                                                        \
+    switch (taps) { /* the common numbers with their loops unrolled */                                       \
+    case 1: name##_taps(out, rows, stride, w, n, 1); break;                                                  \
+    case 2: name##_taps(out, rows, stride, w, n, 2); break;                                                  \
+    case 3: name##_taps(out, rows, stride, w, n, 3); break;                                                  \
+    case 4: name##_taps(out, rows, stride, w, n, 4); break;                                                  \
+    default: name##_taps(out, rows, stride, w, n, taps);                                                     \
     }                                                                                                        \
   }
 
-BLEND(blend_bytes, uint8_t)
-BLEND(blend_floats, float)
+BLEND(blend_bytes, uint8_t, load_bytes)
+BLEND(blend_floats, float, floats_at)
 
 /* One pixel of the output and one float that means nothing. */
 static inline floats4 squeeze(const float *in, const float *w, int32_t taps) {
@@ -48,10 +81,8 @@ static inline floats squeeze_two(const float *in, const float *other, const floa
 
 /* Eight pixels at a time, the first four side by side with the other four: `wide` has the weights in that order,
  * each four times (widen_weights). Returns how many are done. */
-static inline __attribute__((always_inline)) int32_t squeeze_eights(float *r, float *g, float *b,
-                                                                    int32_t width, const float *row,
-                                                                    const int32_t *first, const float *wide,
-                                                                    float scale, int32_t taps) {
+ALWAYS_INLINE int32_t squeeze_eights(float *r, float *g, float *b, int32_t width, const float *row,
+                                     const int32_t *first, const float *wide, float scale, int32_t taps) {
   int32_t x = 0;
   for (; x + 8 <= width; x += 8) {
     __m256 p[4];
@@ -88,10 +119,9 @@ static void widen_weights(float *wide, const struct resize_axis *axis, int32_t w
 #endif
 
 /* One row of the output from one row of packed float RGB, which has a spare float behind its last pixel. */
-static inline __attribute__((always_inline)) void squeeze_taps(float *r, float *g, float *b, int32_t width,
-                                                               const float *row,
-                                                               const struct resize_axis *axis,
-                                                               const float *wide, float scale, int32_t taps) {
+ALWAYS_INLINE void squeeze_taps(float *r, float *g, float *b, int32_t width, const float *row,
+                                const struct resize_axis *axis, const float *wide, float scale,
+                                int32_t taps) {
   const int32_t *first = axis->first;
   int32_t x = squeeze_eights(r, g, b, width, row, first, wide, scale, taps);
   const float *w = axis->weight + (size_t)x * (size_t)taps;

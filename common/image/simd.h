@@ -11,6 +11,7 @@
 #define IMAGE_SIMD_H
 
 #include <stdint.h>
+#include <string.h>
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
@@ -74,6 +75,21 @@ typedef double doubles4 __attribute__((vector_size(32), aligned(8), may_alias));
 static inline floats floats_at(const float *p) { return *(const floats *)p; }
 static inline void floats_to(float *p, floats x) { *(floats *)p = x; }
 static inline floats floats_all(float x) { return x - (floats){0}; }
+
+/* LANES bytes as whole numbers. */
+static inline ints ints_at_bytes(const uint8_t *p) {
+#if defined(__AVX2__)
+  return (ints)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+#elif defined(__SSE4_2__)
+  int four;
+  memcpy(&four, p, sizeof four);
+  return (ints)_mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
+#else
+  ints v = {0};
+  for (int i = 0; i < LANES; i++) v[i] = p[i];
+  return v;
+#endif
+}
 
 /* mask ? a : b; a mask is what a comparison gives. */
 static inline floats floats_choose(ints mask, floats a, floats b) {
