@@ -159,9 +159,10 @@ FORCE:
 
 # --- Tests ------------------------------------------------------------------------------------------------------------
 
-# tests/unit/stages/NAME/x_test.c, tests/oracle/NAME/x_test.c and tests/bench/NAME/x.c link the stage's archive as well.
+# tests/unit/stages/NAME/x_test.c and tests/oracle/NAME/x_test.c link the stage's archive as well; a benchmark may need any.
 test_words = $(subst /, ,$(1))
-test_stage = $(patsubst %,$(BUILD)/stages/%.a,$(filter $(ARCHIVES),$(word $(if $(filter oracle bench,$(word 2,$(test_words))),3,4),$(test_words))))
+test_stage = $(if $(filter bench,$(word 2,$(test_words))),$(STAGES:%=$(BUILD)/stages/%.a),$(patsubst %,$(BUILD)/stages/%.a,\
+             $(filter $(ARCHIVES),$(word $(if $(filter oracle,$(word 2,$(test_words))),3,4),$(test_words)))))
 define test_rules
 $(BUILD)/$(1:%.c=%): $(BUILD)/$(1:%.c=%.o) $(call test_stage,$(1)) $(LIB)
 	@mkdir -p $$(@D)

@@ -1,4 +1,5 @@
-/* Shards on their way through a worker: made from a message, queued, freed. Used by worker.c alone. */
+/* Shards on their way through a worker: made from a message, queued, freed. For worker.c, and for programs that do one
+ * shard without a worker (`worker` NULL). */
 #ifndef WIRE_WORK_H
 #define WIRE_WORK_H
 

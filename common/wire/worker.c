@@ -320,7 +320,7 @@ static enum status pump(struct worker *w) {
 void work_alive(struct work *work) {
   struct worker *w = work->worker;
   int64_t now = clock_ms();
-  if (now < w->alive_at_ms) return;
+  if (!w || now < w->alive_at_ms) return;
   w->alive_at_ms = now + ALIVE_MS;
   if (pump(w) != OK) log_warn("%s", fail_message());
 }

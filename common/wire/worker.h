@@ -48,7 +48,7 @@ uint64_t *work_numbers(struct work *work, struct numbers *field, uint32_t count)
 /* Memory of the result's frame FRAME_PIXELS or FRAME_PARAMS, sent or read from where it is. NULL: out of memory. */
 void *work_payload(struct work *work, int frame, size_t size);
 
-/* To be called between images: keeps heartbeats and other shards moving. */
+/* To be called between images: keeps heartbeats and other shards moving. Nothing to do for a shard outside a worker. */
 void work_alive(struct work *work);
 
 struct stage {

@@ -1,13 +1,10 @@
 /* tandem-augment as a worker: renders every view of every image of a decoded shard. */
 #include <stdlib.h>
 
+#include "augment.h"
 #include "base/clock.h"
-#include "base/pool.h"
 #include "commands.h"
 #include "image/isa.h"
-#include "transform/policy.h"
-#include "wire/policy_cache.h"
-#include "wire/worker.h"
 
 struct options {
   struct isa_options isa;
@@ -20,12 +17,6 @@ static const struct opt opts[] = {
     {"threads", OPT_INT, offsetof(struct options, threads), "1", "threads that share the images of a shard"},
     {"isa", OPT_TABLE, offsetof(struct options, isa), .sub = isa_opts},
     {0}};
-
-struct augment {
-  struct policy_cache policy;
-  struct pool *pool;
-  struct render **render; /* one per thread */
-};
 
 /* The decoded image i as its message describes it; everything in it is checked, since the bytes come from
  * outside. */
@@ -115,7 +106,7 @@ static enum status augment_image(void *context, uint32_t i, int thread) {
 
 static void alive(void *context) { work_alive(((struct shard *)context)->work); }
 
-static enum status augment_shard(void *state, struct work *work) {
+enum status augment_shard(void *state, struct work *work) {
   struct shard s = {.augment = state, .work = work};
   enum status st = check_counts(work);
   if (st == OK) st = policy_cached(&s.augment->policy, work->ticket.policy, &s.policy);
@@ -124,7 +115,7 @@ static enum status augment_shard(void *state, struct work *work) {
   return pool_run(s.augment->pool, &(struct pool_job){work->ticket.ids.count, &s, augment_image, alive});
 }
 
-static enum status augment_open(struct augment *a, int64_t threads) {
+enum status augment_open(struct augment *a, int64_t threads) {
   enum status st = pool_open(&a->pool, threads);
   if (st != OK) return st;
   a->render = calloc((size_t)threads, sizeof(struct render *));
@@ -133,7 +124,7 @@ static enum status augment_open(struct augment *a, int64_t threads) {
   return st;
 }
 
-static void augment_close(struct augment *a) {
+void augment_close(struct augment *a) {
   for (int i = 0; a->render && i < pool_threads(a->pool); i++) render_close(&a->render[i]);
   free(a->render);
   pool_close(&a->pool);
