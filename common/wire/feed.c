@@ -178,7 +178,7 @@ void feed_close(struct feed **feed) {
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->changed);
   }
-  if (f->context) zmq_ctx_term(f->context);
+  listen_context_close(&f->context);
   if (f->wake >= 0) close(f->wake);
   ledger_close(&f->ledger);
   window_close(&f->window);

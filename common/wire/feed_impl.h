@@ -85,7 +85,7 @@ struct message feed_envelope(const struct feed *feed, enum message_kind kind, ui
 /* Gives waiting shards to workers with credit, oldest first. */
 void feed_hand_out(struct feed *feed);
 
-/* Gives late shards to another worker too. Returns after how many ms the next one may be late. */
+/* Gives late shards of the oldest unfinished step to another worker too. Returns after how many ms the next one may be late. */
 int64_t feed_hedge(struct feed *feed, int64_t now_ms);
 
 void feed_end_leases(struct feed *feed, int64_t now_ms);

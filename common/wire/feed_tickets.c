@@ -142,9 +142,11 @@ static bool another_augment(const struct feed *f, const struct shard *s) {
 }
 
 int64_t feed_hedge(struct feed *f, int64_t now_ms) {
-  int64_t next_ms = INT64_MAX;
+  int64_t next_ms = INT64_MAX, oldest = -1;
   for (struct cursor c = window_begin(&f->window); window_each(&f->window, &c);) {
     struct shard *s = c.at;
+    if (oldest < 0 && s->state != SHARD_DONE) oldest = c.step;
+    if (oldest >= 0 && c.step > oldest) break; /* nobody waits for it yet */
     if (s->state != SHARD_LEASED || s->lease[1].holder || is_suspect(s)) continue;
     int64_t after = pace_hedge_ms(&f->pace, s->cost);
     int64_t left = after == INT64_MAX ? INT64_MAX : s->lease[0].sent_ms + after - now_ms;

@@ -20,6 +20,12 @@ enum status listen_context(void **out, bool encrypts) {
   return OK;
 }
 
+void listen_context_close(void **context) {
+  while (*context && zmq_ctx_term(*context) != 0 && errno == EINTR)
+    continue; /* a signal while it sends what is left */
+  *context = NULL;
+}
+
 bool listen_has_tcp(const char *const *endpoints, size_t n) {
   for (size_t i = 0; i < n; i++)
     if (endpoint_is_tcp(endpoints[i])) return true;

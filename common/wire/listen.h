@@ -24,6 +24,7 @@ struct listening {
 
 /* A ZeroMQ context: with several I/O threads where connections have to be encrypted. E_IO. */
 enum status listen_context(void **out, bool encrypts);
+void listen_context_close(void **context); /* when its sockets are closed; accepts NULL, nulls */
 
 /* Binds everything, or nothing; a key that is not in the list has been tried, and refused, when it returns.
  * Errors: E_ARG (not an endpoint, not allowed), E_EXISTS (in use), E_IO, whatever allow_list_read returns. */

@@ -5,7 +5,7 @@
  * it queues behind the others. A few that are very slow (a stopped worker's, the first ones) lie above the
  * percentile and change nothing; when all become slower, so does the percentile.
  *
- *   hedge  1.5 x typical, at least HEDGE_FLOOR_MS: another worker gets the shard too, the first stays in play
+ *   hedge  1.5 x typical, at least HEDGE_FLOOR_MS: if its step is the oldest unfinished one, another worker gets the shard too, the first stays in play
  *   lease    4 x typical, at least LEASE_FLOOR_MS, twice as long for each further attempt, at most the ceiling:
  *            whoever has it is not counted on any more
  *

@@ -520,7 +520,7 @@ static void worker_close(struct worker *w) {
   slots_close(&w->slots);
   serving_close(&w->serving);
   explicit_bzero(&w->keys, sizeof w->keys);
-  if (w->context) zmq_ctx_term(w->context);
+  listen_context_close(&w->context);
 }
 
 enum status worker_run(const struct stage *stage, void *state, const struct worker_options *options) {
