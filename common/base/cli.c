@@ -27,6 +27,15 @@ static struct common_opts common; /* written once by cli_main before anything ru
 
 const char *cli_progress_path(void) { return common.progress; }
 
+const struct opt opt_none[] = {{0}};
+
+/* Part i of an OPT_TABLE and where its state lies; NULL behind the last. */
+static const struct opt *part(const struct opt *table, size_t i, size_t *at) {
+  *at = i * table->stride;
+  if (table->tables) return table->tables(i);
+  return i == 0 ? table->sub : NULL;
+}
+
 /* An option found by name in a table or its sub-tables, with its place in the state. */
 struct slot {
   const struct opt *opt;
@@ -36,9 +45,13 @@ struct slot {
 static struct slot find(const struct opt *opts, void *state, const char *name, size_t length) {
   for (const struct opt *o = opts; o && o->name; o++) {
     char *at = (char *)state + o->offset;
+    const struct opt *sub;
+    size_t more;
     if (o->type == OPT_TABLE) {
-      struct slot s = find(o->sub, at, name, length);
-      if (s.opt) return s;
+      for (size_t i = 0; (sub = part(o, i, &more)); i++) {
+        struct slot s = find(sub, at + more, name, length);
+        if (s.opt) return s;
+      }
     } else if (!o->positional && strlen(o->name) == length && strncmp(o->name, name, length) == 0) {
       return (struct slot){o, at};
     }
@@ -76,6 +89,9 @@ static enum status list_push(struct cli_list *list, const char *value) {
 static enum status assign(struct slot s, const char *value) {
   char *end = NULL;
   errno = 0;
+  if (s.opt->type == OPT_FLOAT && strcmp(value, "auto") == 0 && s.opt->fallback &&
+      strcmp(s.opt->fallback, "auto") == 0)
+    return *(double *)(void *)s.at = NAN, OK;
   if (s.opt->choices && !in_choices(s.opt->choices, value))
     return fail(E_ARG, "--%s: '%s' is not one of %s", s.opt->name, value, s.opt->choices);
   switch (s.opt->type) {
@@ -101,8 +117,10 @@ static enum status set_fallbacks(const struct opt *opts, void *state) {
   for (const struct opt *o = opts; o && o->name; o++) {
     char *at = (char *)state + o->offset;
     enum status st = OK;
+    const struct opt *sub;
+    size_t more;
     if (o->type == OPT_TABLE)
-      st = set_fallbacks(o->sub, at);
+      for (size_t i = 0; st == OK && (sub = part(o, i, &more)); i++) st = set_fallbacks(sub, at + more);
     else if (o->fallback && o->type != OPT_LIST)
       st = assign((struct slot){o, at}, o->fallback);
     if (st != OK) return st;
@@ -113,9 +131,13 @@ static enum status set_fallbacks(const struct opt *opts, void *state) {
 static enum status check_required(const struct opt *opts, const void *state) {
   for (const struct opt *o = opts; o && o->name; o++) {
     const char *at = (const char *)state + o->offset;
+    const struct opt *sub;
+    size_t more;
     if (o->type == OPT_TABLE) {
-      enum status st = check_required(o->sub, at);
-      if (st != OK) return st;
+      for (size_t i = 0; (sub = part(o, i, &more)); i++) {
+        enum status st = check_required(sub, at + more);
+        if (st != OK) return st;
+      }
     } else if (o->required &&
                ((o->type == OPT_STR && !*(const char *const *)(const void *)at) ||
                 (o->type == OPT_LIST && !((const struct cli_list *)(const void *)at)->count))) {
@@ -128,7 +150,9 @@ static enum status check_required(const struct opt *opts, const void *state) {
 static void print_opts(FILE *out, const struct opt *opts) {
   for (const struct opt *o = opts; o && o->name; o++) {
     if (o->type == OPT_TABLE) {
-      print_opts(out, o->sub);
+      const struct opt *sub;
+      size_t more;
+      for (size_t i = 0; (sub = part(o, i, &more)); i++) print_opts(out, sub);
       continue;
     }
     static const char *const kinds[] = {"", " N", " X", " VALUE", " VALUE...", ""};
@@ -175,11 +199,13 @@ static void print_program(FILE *out, const struct program *program) {
 /* A flag replaces a preset's list instead of adding to it. */
 static void mark_lists(const struct opt *opts, void *state) {
   for (const struct opt *o = opts; o && o->name; o++) {
-    void *at = (char *)state + o->offset;
+    char *at = (char *)state + o->offset;
+    const struct opt *sub;
+    size_t more;
     if (o->type == OPT_TABLE)
-      mark_lists(o->sub, at);
+      for (size_t i = 0; (sub = part(o, i, &more)); i++) mark_lists(sub, at + more);
     else if (o->type == OPT_LIST)
-      ((struct cli_list *)at)->from_preset = true;
+      ((struct cli_list *)(void *)at)->from_preset = true;
   }
 }
 
@@ -260,11 +286,15 @@ out:
 }
 
 void cli_free(const struct command *command, void *state) {
-  for (const struct opt *o = command->opts; o && o->name; o++)
+  for (const struct opt *o = command->opts; o && o->name; o++) {
+    char *at = (char *)state + o->offset;
+    const struct opt *sub;
+    size_t more;
     if (o->type == OPT_LIST)
-      free(((struct cli_list *)(void *)((char *)state + o->offset))->items);
+      free(((struct cli_list *)(void *)at)->items);
     else if (o->type == OPT_TABLE)
-      cli_free(&(struct command){.opts = o->sub}, (char *)state + o->offset);
+      for (size_t i = 0; (sub = part(o, i, &more)); i++) cli_free(&(struct command){.opts = sub}, at + more);
+  }
 }
 
 static enum log_level level_of(const char *name) {

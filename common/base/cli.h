@@ -17,7 +17,7 @@
 enum opt_type {
   OPT_BOOL,  /* bool */
   OPT_INT,   /* int64_t */
-  OPT_FLOAT, /* double */
+  OPT_FLOAT, /* double; NaN for "auto", where that is the default */
   OPT_STR,   /* const char *, borrowed from argv or the table; NULL if not given and no default */
   OPT_LIST,  /* struct cli_list: every occurrence, in order */
   OPT_TABLE  /* another table, whose offsets count from this one's: options that several commands share */
@@ -38,7 +38,12 @@ struct opt {
   const char *choices;   /* "a|b|c", or NULL */
   const struct opt *sub; /* OPT_TABLE */
   bool required, positional;
+  /* OPT_TABLE instead of sub: the options of a registry's entries, those of entry i counting from offset + i *
+   * stride. NULL behind the last; an entry without options has opt_none. */
+  const struct opt *(*tables)(size_t i);
+  size_t stride;
 };
+extern const struct opt opt_none[]; /* a table without options */
 
 struct preset_value {
   const char *name, *value;

@@ -46,7 +46,7 @@ static struct value convolution(struct model *m, const char *prefix, const char 
   snprintf(full, sizeof full, "%s.%s.weight", prefix, name);
   struct shape shape = {4, {out, graph_shape(m->graph, x).dim[1], kernel, kernel}};
   struct init kaiming = {INIT_NORMAL, sqrt(2.0 / (double)(out * kernel * kernel))};
-  return conv2d(m->graph, x, graph_param(m->graph, full, shape, kaiming), stride, kernel / 2);
+  return conv2d(m->graph, x, model_param(m, full, shape, kaiming), stride, kernel / 2);
 }
 
 static struct bn_params norm_of(const struct block *b, const char *name, struct value x, bool last) {

@@ -7,7 +7,9 @@
 #include "model/parts.h"
 #include "nn/batch_norm/batch_norm.h"
 #include "nn/hyper_bilinear/hyper_bilinear.h"
+#include "nn/layer_norm/layer_norm.h"
 #include "nn/linear/linear.h"
+#include "nn/relu/relu.h"
 
 enum { MAX_LAYER_WIDTH = 1 << 20 };
 
@@ -26,22 +28,66 @@ enum status widths_parse(struct widths *out, const char *text, const char *flag)
   }
 }
 
+bool widths_add(struct widths *widths, int64_t width) {
+  if (widths->n == MAX_WIDTHS) return false;
+  widths->width[widths->n++] = width;
+  return true;
+}
+
 /* U(+-1/sqrt(fan-in)): what PyTorch's Linear starts from. */
 static struct value weight(struct model *m, const char *name, int64_t rows, int64_t fan_in) {
-  return graph_param(m->graph, name, (struct shape){2, {rows, fan_in}},
+  return model_param(m, name, (struct shape){2, {rows, fan_in}},
                      (struct init){INIT_UNIFORM, 1.0 / sqrt((double)fan_in)});
+}
+
+/* The Linear NAME.{3k} to `out` columns. */
+static struct value layer(struct model *m, const char *name, int k, struct value x, int64_t out, bool bias) {
+  int64_t in = graph_shape(m->graph, x).dim[1];
+  struct value b = {0};
+  char full[TENSOR_NAME_SIZE];
+  snprintf(full, sizeof full, "%s.%d.weight", name, 3 * k);
+  struct value w = weight(m, full, out, in);
+  snprintf(full, sizeof full, "%s.%d.bias", name, 3 * k);
+  if (bias)
+    b = model_param(m, full, (struct shape){1, {out}}, (struct init){INIT_UNIFORM, 1.0 / sqrt((double)in)});
+  return linear(m->graph, x, w, b);
+}
+
+static struct value perceptron(struct model *model, const char *name, const struct widths *widths,
+                               struct value x, int groups, bool last_bias) {
+  char norm[NORM_NAME_SIZE];
+  for (int k = 0; k < widths->n; k++) {
+    bool last = k == widths->n - 1;
+    x = layer(model, name, k, x, widths->width[k], last && last_bias);
+    if (last) break;
+    snprintf(norm, sizeof norm, "%s.%d", name, 3 * k + 1);
+    x = batch_norm(model->graph, x, norm_params(model, norm, widths->width[k], false, groups), groups, true);
+  }
+  return x;
 }
 
 struct value mlp(struct model *model, const char *name, const struct widths *widths, struct value x,
                  int groups) {
-  struct graph *g = model->graph;
-  char full[NORM_NAME_SIZE];
+  return perceptron(model, name, widths, x, groups, false);
+}
+
+struct value mlp_last_bias(struct model *model, const char *name, const struct widths *widths, struct value x,
+                           int groups) {
+  return perceptron(model, name, widths, x, groups, true);
+}
+
+struct value mlp_layer_norm(struct model *model, const char *name, const struct widths *widths,
+                            struct value x) {
+  char full[TENSOR_NAME_SIZE];
   for (int k = 0; k < widths->n; k++) {
-    snprintf(full, sizeof full, "%s.%d.weight", name, 3 * k);
-    x = linear(g, x, weight(model, full, widths->width[k], graph_shape(g, x).dim[1]), (struct value){0});
+    struct shape shape = {1, {widths->width[k]}};
+    x = layer(model, name, k, x, widths->width[k], true);
     if (k == widths->n - 1) break;
-    snprintf(full, sizeof full, "%s.%d", name, 3 * k + 1);
-    x = batch_norm(g, x, norm_params(model, full, widths->width[k], false, groups), groups, true);
+    snprintf(full, sizeof full, "%s.%d.weight", name, 3 * k + 1);
+    struct value gamma = model_param(model, full, shape, (struct init){INIT_ONE, 0});
+    snprintf(full, sizeof full, "%s.%d.bias", name, 3 * k + 1);
+    x = layer_norm(model->graph, x, gamma, model_param(model, full, shape, (struct init){INIT_ZERO, 0}));
+    x = relu(model->graph, x);
   }
   return x;
 }

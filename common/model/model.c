@@ -77,6 +77,12 @@ enum status model_open(struct model **out, struct graph *graph, const struct mod
   return OK;
 }
 
+enum status model_open_target(struct model **out, struct model *online) {
+  enum status st = model_open(out, online->graph, &online->options);
+  if (st == OK) (*out)->online = online;
+  return st;
+}
+
 void model_close(struct model **model) {
   struct model *m = *model;
   *model = NULL;
@@ -105,22 +111,38 @@ static enum status count_calls(struct model *m, const char *name, int calls) {
   return OK;
 }
 
+/* The tensor of a trained network, or its shadow in a target network. */
+static struct value tensor(struct model *m, const char *name, struct shape shape, struct init init,
+                           bool trained) {
+  char target[TENSOR_NAME_SIZE];
+  if (!m->online)
+    return trained ? graph_param(m->graph, name, shape, init) : graph_buffer(m->graph, name, shape, init);
+  struct value online = graph_find(m->graph, name);
+  if (!online.id) graph_fail(m->graph, E_ARG, "a target network has %s, the trained one has not", name);
+  snprintf(target, sizeof target, TARGET_PREFIX "%s", name);
+  return online.id ? graph_shadow(m->graph, target, online) : online;
+}
+
+struct value model_param(struct model *model, const char *name, struct shape shape, struct init init) {
+  return tensor(model, name, shape, init, true);
+}
+
 struct bn_params norm_params(struct model *model, const char *name, int64_t channels, bool last_of_block,
                              int calls) {
-  struct graph *g = model->graph;
   struct shape shape = {1, {channels}};
   struct init one = {INIT_ONE, 0}, zero = {INIT_ZERO, 0};
-  enum status st = count_calls(model, name, calls);
-  if (st != OK) graph_fail(g, st, "%s", fail_message());
-  char full[NORM_NAME_SIZE + 16];
+  char full[TENSOR_NAME_SIZE], called[NORM_NAME_SIZE];
+  snprintf(called, sizeof called, "%s%s", model->online ? TARGET_PREFIX : "", name);
+  enum status st = count_calls(model->online ? model->online : model, called, calls);
+  if (st != OK) graph_fail(model->graph, st, "%s", fail_message());
   struct bn_params p;
   snprintf(full, sizeof full, "%s.weight", name);
-  p.gamma = graph_param(g, full, shape, last_of_block ? zero : one);
+  p.gamma = tensor(model, full, shape, last_of_block ? zero : one, true);
   snprintf(full, sizeof full, "%s.bias", name);
-  p.beta = graph_param(g, full, shape, zero);
+  p.beta = tensor(model, full, shape, zero, true);
   snprintf(full, sizeof full, "%s.running_mean", name);
-  p.mean = graph_buffer(g, full, shape, zero);
+  p.mean = tensor(model, full, shape, zero, false);
   snprintf(full, sizeof full, "%s.running_var", name);
-  p.var = graph_buffer(g, full, shape, one);
+  p.var = tensor(model, full, shape, one, false);
   return p;
 }

@@ -33,6 +33,7 @@ enum status model_resolve(struct model_options *options, const struct safetensor
 /* Channels of the backbone's output: 8 x width, 32 x width for bottlenecks. */
 int64_t model_features(const struct model_options *options);
 
+#define TARGET_PREFIX "target."
 enum { NORM_NAME_SIZE = 96 };
 
 /* One BatchNorm: how often a step calls it, and the calls so far (PyTorch's num_batches_tracked). */
@@ -45,6 +46,7 @@ struct norm {
 struct model {
   struct graph *graph; /* borrowed */
   struct model_options options;
+  struct model *online; /* these are its target networks; NULL: they are trained ones. Borrowed */
   struct norm *norms;
   size_t n_norms, capacity;
 };
@@ -53,6 +55,11 @@ struct model {
  * borrowed and must outlive the model. E_MEMORY. */
 enum status model_open(struct model **out, struct graph *graph, const struct model_options *options);
 void model_close(struct model **model); /* accepts NULL; nulls */
+
+/* Target networks: builders that are given this model build the network of `online` (already built) once more, from
+ * shadows of its tensors (graph_shadow) called "target." and their names. No gradient reaches them; nn/ema
+ * moves them; the BatchNorms are recorded in `online`. `online` must outlive it. E_MEMORY. */
+enum status model_open_target(struct model **out, struct model *online);
 
 /* Counts one training step's BatchNorm calls. */
 void model_count_step(struct model *model);

@@ -11,9 +11,8 @@
 static const char backbone_prefix[] = "backbone.", tracked_suffix[] = ".num_batches_tracked";
 enum { BACKBONE_PREFIX = sizeof backbone_prefix - 1 };
 
-/* Modules that only some stages and methods have; a file may hold more of them than are asked for. */
-static const char *const heads[] = {"inv_projector",  "equi_projector", "trans_projector", "trans_backbone",
-                                    "equi_transform", "inv_predictor",  "equi_predictor",  "trans_predictor"};
+/* What the name of a module ends in; a file may hold more modules than are asked for. */
+static const char *const module_kinds[] = {"_projector", "_predictor", "_backbone", "_transform", "_head"};
 
 static bool starts_with(const char *text, const char *prefix) {
   return strncmp(text, prefix, strlen(prefix)) == 0;
@@ -100,10 +99,27 @@ static bool fits(const struct tensor_view *t, struct shape want) {
   return true;
 }
 
+/* How a model is filled from a file. */
+struct filling {
+  const struct model *model;
+  const struct safetensors *file;
+  const char *path;
+  bool backbone_only; /* what kind of file it is */
+  bool fresh_heads;   /* modules that it does not hold may keep their values */
+  bool no_targets;    /* it holds no target networks, and they shall start as the networks they follow */
+};
+
 /* The name in the file of the model's tensor `name`; NULL: this kind of file cannot hold it. */
-static const char *name_in_file(const char *name, bool backbone_only) {
-  if (!backbone_only) return name;
+static const char *name_in_file(const struct filling *f, const char *name) {
+  if (f->no_targets && starts_with(name, TARGET_PREFIX)) name += sizeof TARGET_PREFIX - 1;
+  if (!f->backbone_only) return name;
   return starts_with(name, backbone_prefix) ? name + BACKBONE_PREFIX : NULL;
+}
+
+static bool holds_targets(const struct safetensors *file) {
+  for (size_t i = 0; i < safetensors_count(file); i++)
+    if (starts_with(safetensors_at(file, i)->name, TARGET_PREFIX)) return true;
+  return false;
 }
 
 static bool model_has(const struct model *model, const char *prefix, bool whole) {
@@ -125,11 +141,24 @@ static struct norm *norm_by_tracked(const struct model *model, const char *name)
   return NULL;
 }
 
-static bool is_unused_head(const struct model *model, const char *name) {
-  for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
-    if (starts_with(name, heads[i]) && name[strlen(heads[i])] == '.')
-      return !model_has(model, heads[i], false);
+/* Whether the first `length` characters of `name` can name a module: "inv_projector", "backbone". */
+static bool is_module(const char *name, size_t length) {
+  if (length == BACKBONE_PREFIX - 1 && starts_with(name, backbone_prefix)) return true;
+  for (size_t i = 0; i < sizeof module_kinds / sizeof *module_kinds; i++) {
+    size_t kind = strlen(module_kinds[i]);
+    if (length > kind && memcmp(name + length - kind, module_kinds[i], kind) == 0) return true;
+  }
   return false;
+}
+
+/* Whether `name` belongs to a module, or a module's target network, of which the model has nothing. */
+static bool is_unused_module(const struct model *model, const char *name) {
+  size_t prefix = starts_with(name, TARGET_PREFIX) ? sizeof TARGET_PREFIX - 1 : 0,
+         length = strcspn(name + prefix, ".");
+  char module[128];
+  if (!name[prefix + length] || !is_module(name + prefix, length)) return false;
+  return snprintf(module, sizeof module, "%.*s", (int)(prefix + length), name) < (int)sizeof module &&
+         !model_has(model, module, false);
 }
 
 /* Whether the model knows what to do with the file's tensor `name`. */
@@ -137,33 +166,32 @@ static bool is_expected(const struct model *model, const char *name, bool backbo
   char full[256];
   snprintf(full, sizeof full, "%s%s", backbone_only ? backbone_prefix : "", name);
   return starts_with(full, "fc.") || starts_with(full, "backbone.fc.") || model_has(model, full, true) ||
-         norm_by_tracked(model, full) || is_unused_head(model, full);
+         norm_by_tracked(model, full) || is_unused_module(model, full);
 }
 
-static enum status check(const struct model *model, const struct safetensors *file, const char *path,
-                         bool backbone_only, bool fresh_heads) {
+static enum status check(const struct filling *f) {
   struct complaint c[] = {{.what = "missing"}, {.what = "unfit"}, {.what = "unknown"}};
   const struct graph_tensor *tensors;
-  size_t n = graph_tensors(model->graph, &tensors);
+  size_t n = graph_tensors(f->model->graph, &tensors);
   for (size_t i = 0; i < n; i++) {
-    const char *name = name_in_file(tensors[i].name, backbone_only);
-    const struct tensor_view *t = name ? safetensors_find(file, name) : NULL;
+    const char *name = name_in_file(f, tensors[i].name);
+    const struct tensor_view *t = name ? safetensors_find(f->file, name) : NULL;
     char detail[200];
-    if (!t && (name || !fresh_heads)) complain(&c[0], "%s%s", name ? name : tensors[i].name, "");
+    if (!t && (name || !f->fresh_heads)) complain(&c[0], "%s%s", name ? name : tensors[i].name, "");
     if (!t || fits(t, tensors[i].shape)) continue;
     describe(detail, sizeof detail, t, tensors[i].shape);
     complain(&c[1], "%s is %s", name, detail);
   }
-  for (size_t i = 0; i < safetensors_count(file); i++) {
-    const struct tensor_view *t = safetensors_at(file, i);
+  for (size_t i = 0; i < safetensors_count(f->file); i++) {
+    const struct tensor_view *t = safetensors_at(f->file, i);
     const size_t suffix = sizeof tracked_suffix - 1, length = strlen(t->name);
     bool tracked = length > suffix && strcmp(t->name + length - suffix, tracked_suffix) == 0;
-    if (!is_expected(model, t->name, backbone_only))
+    if (!is_expected(f->model, t->name, f->backbone_only))
       complain(&c[2], "%s%s", t->name, "");
     else if (tracked && (t->dtype != DTYPE_I64 || t->size != sizeof(int64_t)))
       complain(&c[1], "%s is %s", t->name, "not one i64");
   }
-  return verdict(path, c, sizeof c / sizeof *c);
+  return verdict(f->path, c, sizeof c / sizeof *c);
 }
 
 static enum status copy_in(struct model *model, const struct tensor_view *t, struct value v) {
@@ -174,19 +202,24 @@ static enum status copy_in(struct model *model, const struct tensor_view *t, str
 
 enum status weights_load(struct model *model, const struct safetensors *file, const char *path,
                          bool fresh_heads) {
-  bool backbone_only = is_backbone_only(file);
+  const struct filling f = {model,
+                            file,
+                            path,
+                            .backbone_only = is_backbone_only(file),
+                            .fresh_heads = fresh_heads,
+                            .no_targets = fresh_heads && !holds_targets(file)};
   const struct graph_tensor *tensors;
   size_t n = graph_tensors(model->graph, &tensors);
   enum status st = OK;
-  TRY(check(model, file, path, backbone_only, fresh_heads));
+  TRY(check(&f));
   for (size_t i = 0; i < n; i++) {
-    const char *name = name_in_file(tensors[i].name, backbone_only);
+    const char *name = name_in_file(&f, tensors[i].name);
     if (name) TRY(copy_in(model, safetensors_find(file, name), tensors[i].value));
   }
   for (size_t i = 0; i < safetensors_count(file); i++) {
     const struct tensor_view *t = safetensors_at(file, i);
     char full[256];
-    snprintf(full, sizeof full, "%s%s", backbone_only ? backbone_prefix : "", t->name);
+    snprintf(full, sizeof full, "%s%s", f.backbone_only ? backbone_prefix : "", t->name);
     struct norm *norm = norm_by_tracked(model, full);
     if (norm) memcpy(&norm->tracked, t->data, sizeof norm->tracked);
   }

@@ -22,9 +22,11 @@ struct weights_info {
 enum status weights_info(struct weights_info *out, const struct safetensors *file);
 
 /* Copies every parameter and buffer of the planned model from `file` (f32 or f64 tensors). Forgiven: fc.*,
- * absent num_batches_tracked, and heads in the file that the model does not have; with `fresh_heads`, also a
- * file without any head, whose heads then keep their values. `path` is for messages. Errors: E_FORMAT, with
- * the names: tensors missing, unknown, or of another shape or type. Nothing is changed then. */
+ * absent num_batches_tracked, and modules in the file (NAME_projector, NAME_predictor, NAME_backbone,
+ * NAME_transform, NAME_head, and any of them or backbone under target.) of which the model has nothing; with
+ * `fresh_heads`, also a file without any head, whose heads then keep their values, and one without target
+ * networks, which then start as copies. `path` is for messages. Errors: E_FORMAT, with the names: tensors
+ * missing, unknown, or of another shape or type. Nothing is changed then. */
 enum status weights_load(struct model *model, const struct safetensors *file, const char *path,
                          bool fresh_heads);
 

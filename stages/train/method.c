@@ -1,10 +1,15 @@
 #include "method.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/backbone.h"
+#include "nn/columns/columns.h"
+#include "nn/concat/concat.h"
 #include "nn/gather_rows/gather_rows.h"
+#include "nn/weighted_sum/weighted_sum.h"
 
 extern const struct method *const method_registry[];
 extern const struct base *const base_registry[];
@@ -20,6 +25,33 @@ static const struct method *method_named(const char *name) {
     if (strcmp((*m)->name, name) == 0) return *m;
   return NULL;
 }
+
+/* --- Flags ---------------------------------------------------------------------------------------------- */
+
+static const struct opt *opts_or_none(const struct opt *opts) { return opts ? opts : opt_none; }
+
+const struct opt *base_opts_at(size_t i) {
+  return base_registry[i] && i < MAX_BASES ? opts_or_none(base_registry[i]->opts) : NULL;
+}
+
+const struct opt *method_opts_at(size_t i) {
+  return method_registry[i] && i < MAX_METHODS ? opts_or_none(method_registry[i]->opts) : NULL;
+}
+
+size_t base_place(const struct base *base) {
+  size_t i = 0;
+  while (base_registry[i] != base) i++;
+  return i;
+}
+
+size_t method_place(const struct method *method) {
+  size_t i = 0;
+  while (method_registry[i] != method) i++;
+  return i;
+}
+
+const void *base_own(const struct step *s) { return s->options.base_own[base_place(s->base)].bytes; }
+const void *method_own(const struct step *s) { return s->options.method_own[method_place(s->method)].bytes; }
 
 static void append(char *text, size_t size, const char *word) {
   size_t used = strlen(text);
@@ -47,6 +79,82 @@ enum status method_find(const struct method_options *o, const struct method **me
   *base = alone;
   *method = method_named("none");
   return OK;
+}
+
+static bool is_auto(const char *text) { return !text || strcmp(text, "auto") == 0; }
+
+enum status method_resolve(struct method_options *o) {
+  const struct method *m;
+  const struct base *b;
+  enum status st = method_find(o, &m, &b);
+  if (st != OK) return st;
+  o->method = m->name;
+  o->base = b->name;
+  if (is_auto(o->projector)) o->projector = b->projector;
+  if (is_auto(o->trans_projector)) o->trans_projector = b->trans_projector;
+  if (!is_auto(o->predictor) && !b->predictor)
+    return fail(E_ARG, "--predictor: base %s has no predictor", b->name);
+  if (is_auto(o->predictor)) o->predictor = b->predictor;
+  if (!o->labels) o->labels = "crop,color";
+  for (int i = 0; i < N_TERMS; i++)
+    if (isnan(o->weight[i])) o->weight[i] = m->weight[i];
+  return OK;
+}
+
+/* --- What methods are made of --------------------------------------------------------------------------- */
+
+struct value features(struct step *s) {
+  return backbone(s->model, s->views, 2);
+}
+
+struct value target_features(struct step *s) {
+  if (s->target && !s->y_target.id) s->y_target = backbone(s->target, s->views, 2);
+  return s->y_target;
+}
+
+static const char *const projectors[N_TERMS] = {"inv_projector", "equi_projector", "trans_projector"},
+                         *const predictors[N_TERMS] = {"inv_predictor", "equi_predictor", "trans_predictor"};
+
+static void compare_rows(struct step *s, enum term term, struct comparison c) {
+  c.projector = projectors[term];
+  c.predictor = predictors[term];
+  c.widths = term == TERM_TRANS ? &s->trans_projector : &s->projector;
+  s->loss[term] = s->base->loss(s, &c);
+}
+
+void compare(struct step *s, enum term term, struct value pairs, struct value target, int calls) {
+  compare_rows(s, term, (struct comparison){.pairs = pairs, .calls = calls, .target = target});
+}
+
+void compare_prediction(struct step *s, enum term term, struct value y, struct value predicted,
+                        struct value target) {
+  struct value pairs = concat(s->graph, 0, (struct value[]){y, predicted}, 2);
+  compare_rows(s, term,
+               (struct comparison){.pairs = pairs, .calls = 4, .prediction = true, .target = target});
+}
+
+struct value third_view(struct step *s) {
+  int64_t h = s->third_height, w = s->third_width;
+  if (!h || !w)
+    graph_fail(s->graph, E_ARG, "method %s needs a third view: a policy with three, or x3 in a replay",
+               s->method->name);
+  s->third = graph_input(s->graph, "third", (struct shape){4, {s->batch, 3, h ? h : 1, w ? w : 1}});
+  return s->third;
+}
+
+struct value label(struct step *s, enum label kind) {
+  if (!s->labels.id)
+    s->labels = graph_input(s->graph, "labels", (struct shape){2, {2 * s->batch, LABEL_COLUMNS}});
+  return columns(s->graph, s->labels, label_kinds[kind].first, label_kinds[kind].count);
+}
+
+struct value labels_back(struct step *s) {
+  struct value parts[N_LABELS];
+  int n = 0;
+  for (enum label k = 0; k < N_LABELS; k++)
+    if (s->label_kinds >> k & 1) parts[n++] = swap_halves(s->graph, label(s, k));
+  struct value joined = concat(s->graph, 1, parts, n);
+  return weighted_sum(s->graph, &joined, (double[]){-1}, 1);
 }
 
 /* Row r of the result is row (r + shift) mod n_rows, for `count` rows. */

@@ -1,25 +1,39 @@
 #include "options.h"
 
+#include <math.h>
 #include <sched.h>
 #include <string.h>
+
+#include "method.h"
 
 const char *const term_names[N_TERMS] = {"inv", "equi", "trans"};
 
 #define AT(member) offsetof(struct method_options, member)
 const struct opt method_opts[] = {
     {"method", OPT_STR, AT(method), "stl",
-     "what is learnt beside the base loss: none, stl; or a base's name alone"},
-    {"base", OPT_STR, AT(base), NULL, "base loss: simclr (the default)"},
-    {"projector", OPT_STR, AT(projector), "512-512-128",
-     "layer widths of the invariance and equivariance projectors"},
+     "what is learnt beside the base loss: none, essl, augself, sen, equimod, sie, stl; or a base's name "
+     "alone"},
+    {"base", OPT_STR, AT(base), NULL, "base loss: simclr (the default), byol, simsiam, barlow"},
+    {"projector", OPT_STR, AT(projector), "auto",
+     "layer widths of the invariance and equivariance projectors; auto: the base's"},
+    {"predictor", OPT_STR, AT(predictor), "auto",
+     "layer widths of the predictors, where the base has them; auto: the base's"},
     {"trans-backbone", OPT_STR, AT(trans_backbone), "512-512-128",
      "layer widths of the transformation backbone f_T"},
-    {"trans-projector", OPT_STR, AT(trans_projector), "128-128",
-     "layer widths of the transformation projector"},
+    {"trans-projector", OPT_STR, AT(trans_projector), "auto",
+     "layer widths of the transformation projector; auto: the base's"},
     {"temperature", OPT_FLOAT, AT(temperature), "0.2", "temperature of InfoNCE"},
-    {"inv", OPT_FLOAT, AT(weight[TERM_INV]), "1", "weight of the invariance term; 0 leaves it out"},
-    {"equi", OPT_FLOAT, AT(weight[TERM_EQUI]), "1", "weight of the equivariance term; 0 leaves it out"},
-    {"trans", OPT_FLOAT, AT(weight[TERM_TRANS]), "0.2", "weight of the transformation term; 0 leaves it out"},
+    {"inv", OPT_FLOAT, AT(weight[TERM_INV]), "auto",
+     "weight of the invariance term; 0 leaves it out; auto: the method's, 1"},
+    {"equi", OPT_FLOAT, AT(weight[TERM_EQUI]), "auto",
+     "weight of the equivariance or auxiliary term; 0 leaves it out; auto: the method's, 1 (essl, augself: "
+     "0.5)"},
+    {"trans", OPT_FLOAT, AT(weight[TERM_TRANS]), "auto",
+     "weight of the transformation term; 0 leaves it out; auto: the method's, 0.2"},
+    {"labels", OPT_STR, AT(labels), "crop,color",
+     "what methods with labels know of a transformation: crop, color, blur, flip, gray"},
+    {"bases", OPT_TABLE, AT(base_own), .tables = base_opts_at, .stride = sizeof(struct own_options)},
+    {"methods", OPT_TABLE, AT(method_own), .tables = method_opts_at, .stride = sizeof(struct own_options)},
     {0}};
 #undef AT
 
@@ -28,6 +42,8 @@ const struct opt optimiser_opts[] = {
     {"lr", OPT_FLOAT, AT(lr), "0.03", "learning rate, before the schedule"},
     {"momentum", OPT_FLOAT, AT(momentum), "0.9", "momentum of SGD"},
     {"weight-decay", OPT_FLOAT, AT(weight_decay), "5e-4", "weight decay of SGD, on every parameter"},
+    {"decay-bn", OPT_BOOL, AT(decay_bn), "true",
+     "weight decay on BatchNorm's parameters and biases, too; --no-decay-bn: on weights alone"},
     {0}};
 #undef AT
 
@@ -42,7 +58,7 @@ enum status method_options_check(const struct method_options *o) {
   double sum = 0;
   for (int i = 0; i < N_TERMS; i++) {
     if (o->weight[i] < 0) return fail(E_ARG, "--%s: a loss weight cannot be negative", term_names[i]);
-    sum += o->weight[i];
+    sum += isnan(o->weight[i]) ? 1 : o->weight[i];
   }
   if (!(sum > 0)) return fail(E_ARG, "--inv, --equi and --trans are all 0: there is nothing to learn");
   if (!(o->temperature > 0)) return fail(E_ARG, "--temperature: %g is not above 0", o->temperature);

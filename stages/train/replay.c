@@ -26,7 +26,9 @@ enum { MAX_STEPS = 1000000 };
 static const struct opt replay_opts[] = {
     {"weights", OPT_STR, AT(weights), NULL, "safetensors file with every parameter to start from",
      .required = true},
-    {"batch", OPT_STR, AT(batch), NULL, "safetensors file with the normalised views x1 and x2, [B,3,H,W] f32",
+    {"batch", OPT_STR, AT(batch), NULL,
+     "safetensors file with the normalised views x1 and x2 (and x3), [B,3,H,W] f32, and where a method has "
+     "use for them label12 and label21, [B,8] to [B,11] f32",
      .required = true},
     {"out", OPT_STR, AT(out), NULL, "safetensors file to write: losses, grad.NAME, after.NAME",
      .required = true},
@@ -57,19 +59,59 @@ static enum status find_view(const struct tensor_view **out, const struct safete
   return OK;
 }
 
-static enum status write_views(struct replay *r, const struct tensor_view *x1, const struct tensor_view *x2) {
-  float *both = malloc(x1->size + x2->size);
+/* Writes one tensor behind the other to an input. */
+static enum status write_both(struct replay *r, struct value to, const void *first, size_t size,
+                              const void *second) {
+  float *both = malloc(2 * size);
   if (!both) return fail(E_MEMORY, "out of memory");
-  memcpy(both, x1->data, x1->size);
-  memcpy((char *)both + x1->size, x2->data, x2->size);
-  enum status st =
-      graph_write_f32(r->step->graph, r->step->views, both, (int64_t)((x1->size + x2->size) / sizeof(float)));
+  memcpy(both, first, size);
+  memcpy((char *)both + size, second, size);
+  enum status st = graph_write_f32(r->step->graph, to, both, (int64_t)(2 * size / sizeof(float)));
   free(both);
   return st;
 }
 
+static enum status find_label(const struct tensor_view **out, const struct replay *r, const char *name) {
+  const struct tensor_view *t = *out = safetensors_find(r->batch, name);
+  if (!t) return fail(E_NOT_FOUND, "--batch: the file has no tensor %s", name);
+  int64_t most = 0;
+  for (enum label k = 0; k < N_LABELS; k++)
+    if (r->step->label_kinds >> k & 1) most = label_kinds[k].first + label_kinds[k].count;
+  if (t->dtype != DTYPE_F32 || t->n_dims != 2 || t->shape[0] != r->step->batch || t->shape[1] < most ||
+      t->shape[1] > LABEL_GIVEN)
+    return fail(E_SHAPE, "--batch: %s is not f32 of %" PRId64 " rows and %" PRId64 " to %d columns", name,
+                r->step->batch, most, LABEL_GIVEN);
+  return OK;
+}
+
+static enum status write_labels(struct replay *r) {
+  const char *const names[] = {"label12", "label21"};
+  const struct tensor_view *t;
+  int64_t n = r->step->batch;
+  float *rows = calloc((size_t)(2 * n * LABEL_COLUMNS), sizeof *rows);
+  enum status st = rows ? OK : fail(E_MEMORY, "out of memory");
+  for (int i = 0; i < 2 && st == OK; i++) {
+    st = find_label(&t, r, names[i]);
+    if (st == OK) labels_complete(rows + i * n * LABEL_COLUMNS, t->data, n, t->shape[1]);
+  }
+  if (st == OK) st = graph_write_f32(r->step->graph, r->step->labels, rows, 2 * n * LABEL_COLUMNS);
+  free(rows);
+  return st;
+}
+
+static enum status write_batch(struct replay *r, const struct tensor_view *x1, const struct tensor_view *x2,
+                               const struct tensor_view *x3) {
+  struct step *s = r->step;
+  enum status st = OK;
+  TRY(write_both(r, s->views, x1->data, x1->size, x2->data));
+  if (s->third.id) TRY(graph_write_f32(s->graph, s->third, x3->data, (int64_t)(x3->size / sizeof(float))));
+  if (s->labels.id) TRY(write_labels(r));
+out:
+  return st;
+}
+
 static enum status replay_open(struct replay *r, struct replay_options *o) {
-  const struct tensor_view *x1, *x2;
+  const struct tensor_view *x1, *x2, *x3 = NULL;
   enum status st = OK;
   TRY(method_options_check(&o->method));
   TRY(optimiser_options_check(&o->optimiser));
@@ -82,14 +124,25 @@ static enum status replay_open(struct replay *r, struct replay_options *o) {
   TRY(safetensors_open(&r->batch, o->batch));
   TRY(find_view(&x1, r->batch, "x1", NULL));
   TRY(find_view(&x2, r->batch, "x2", x1));
+  if (safetensors_find(r->batch, "x3")) TRY(find_view(&x3, r->batch, "x3", NULL));
+  if (x3 && x3->shape[0] != x1->shape[0]) {
+    st = fail(E_SHAPE, "--batch: x3 has not as many images as x1");
+    goto out;
+  }
   TRY(model_resolve(&o->model, r->weights));
-  struct step_config config = {&o->model,    &o->method,       x1->shape[0],          x1->shape[2],
-                               x1->shape[3], o->device.device, (int)o->device.threads};
+  struct step_config config = {.model = &o->model,
+                               .method = &o->method,
+                               .batch = x1->shape[0],
+                               .height = x1->shape[2],
+                               .width = x1->shape[3],
+                               .device = o->device.device,
+                               .threads = (int)o->device.threads,
+                               .third_height = x3 ? x3->shape[2] : 0,
+                               .third_width = x3 ? x3->shape[3] : 0};
   TRY(step_open(&r->step, &config));
   TRY(weights_load(r->step->model, r->weights, o->weights, false));
-  TRY(sgd_open(&r->sgd, r->step->graph,
-               (struct sgd_config){o->optimiser.momentum, o->optimiser.weight_decay}));
-  TRY(write_views(r, x1, x2));
+  TRY(step_optimiser(&r->sgd, r->step, &o->optimiser));
+  TRY(write_batch(r, x1, x2, x3));
   r->losses = calloc((size_t)o->steps * (1 + N_TERMS), sizeof *r->losses);
   if (!r->losses) st = fail(E_MEMORY, "out of memory");
 out:
@@ -122,6 +175,7 @@ static enum status keep_losses(struct replay *r, int64_t steps) {
 }
 
 static enum status replay_steps(struct replay *r, const struct replay_options *o) {
+  const struct pace pace = {o->optimiser.lr, o->optimiser.lr, 0, 1};
   enum status st = OK;
   for (int64_t i = 0; i < o->steps; i++) {
     struct losses l;
@@ -129,7 +183,7 @@ static enum status replay_steps(struct replay *r, const struct replay_options *o
     double *row = r->losses + i * (1 + N_TERMS);
     row[0] = l.total;
     memcpy(row + 1, l.term, sizeof l.term);
-    TRY(step_update(r->step, r->sgd, o->optimiser.lr));
+    TRY(step_update(r->step, r->sgd, &pace));
     if (i == 0) TRY(keep_tensors(r, "grad.", true));
     printf("step %" PRId64 ": total %.9g inv %.9g equi %.9g trans %.9g\n", i + 1, row[0], row[1], row[2],
            row[3]);

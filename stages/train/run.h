@@ -31,7 +31,11 @@ struct run {
   struct sgd *sgd;
   struct feed *feed;
   struct metrics *metrics;
-  uint8_t *views; /* [2N, size, size, 3] */
+  uint8_t *views;             /* [2N, size, size, 3] */
+  uint8_t *third;             /* [N, third, third, 3]; NULL: the method has no use for it */
+  int32_t third_size;         /* pixels, side of the third view; 0: the policy has none */
+  struct label_map labels[2]; /* of the views, where the method has use for them */
+  float *differences;         /* [2N, LABEL_COLUMNS]; NULL: it has not */
   char folder[PATH_MAX - 64];
   int lock;                 /* on the folder: two trainers in one would spoil each other's files; -1: none */
   double compute_s, wait_s; /* spent in the engine, and waiting for workers */

@@ -33,6 +33,27 @@ static json_t *split_names(const struct run *run) {
   return names;
 }
 
+/* The values that `opts` have at `state`. New reference; NULL on no memory. */
+static json_t *values_of(const struct opt *opts, const void *state) {
+  json_t *all = json_object();
+  for (const struct opt *o = opts; all && o && o->name; o++) {
+    const void *at = (const char *)state + o->offset;
+    json_t *value = NULL;
+    switch (o->type) {
+    case OPT_BOOL: value = json_boolean(*(const bool *)at); break;
+    case OPT_INT: value = json_integer((json_int_t) * (const int64_t *)at); break;
+    case OPT_FLOAT: value = json_real(*(const double *)at); break;
+    case OPT_STR:
+      value = *(const char *const *)at ? json_string(*(const char *const *)at) : json_null();
+      break;
+    case OPT_LIST:
+    case OPT_TABLE: continue;
+    }
+    if (json_object_set_new(all, o->name, value) != 0) json_decref(all), all = NULL;
+  }
+  return all;
+}
+
 enum status settings_make(json_t **out, const struct run *run) {
   const struct train_options *o = run->o;
   const struct method *method;
@@ -41,26 +62,34 @@ enum status settings_make(json_t **out, const struct run *run) {
   enum status st = OK;
   *out = NULL;
   TRY(method_find(&o->method, &method, &base));
+  const size_t base_at = base_place(base), method_at = method_place(method);
   if (o->weights) TRY(file_digest(digest, o->weights));
   json_t *network =
-      json_pack("{s:s, s:I, s:s, s:s, s:s, s:s}", "arch", o->model.arch, "width", (json_int_t)o->model.width,
-                "stem", o->model.stem, "projector", o->method.projector, "trans-backbone",
-                o->method.trans_backbone, "trans-projector", o->method.trans_projector);
-  json_t *losses = json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "method", method->name, "base", base->name,
-                             "temperature", o->method.temperature, "inv", o->method.weight[TERM_INV], "equi",
-                             o->method.weight[TERM_EQUI], "trans", o->method.weight[TERM_TRANS]);
-  json_t *optimiser = json_pack("{s:f, s:f, s:f, s:s, s:f, s:I, s:I}", "lr", o->optimiser.lr, "momentum",
-                                o->optimiser.momentum, "weight-decay", o->optimiser.weight_decay, "schedule",
-                                o->schedule, "warmup-epochs", o->warmup_epochs, "epochs",
-                                (json_int_t)o->epochs, "batch", (json_int_t)o->batch);
+      json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s}", "arch", o->model.arch, "width",
+                (json_int_t)o->model.width, "stem", o->model.stem, "projector", o->method.projector,
+                "trans-backbone", o->method.trans_backbone, "trans-projector", o->method.trans_projector,
+                "predictor", o->method.predictor ? o->method.predictor : "");
+  json_t *losses = json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:s}", "method", method->name, "base",
+                             base->name, "temperature", o->method.temperature, "inv",
+                             o->method.weight[TERM_INV], "equi", o->method.weight[TERM_EQUI], "trans",
+                             o->method.weight[TERM_TRANS], "labels", o->method.labels);
+  json_t *optimiser = json_pack(
+      "{s:f, s:f, s:f, s:b, s:s, s:f, s:I, s:I}", "lr", o->optimiser.lr, "momentum", o->optimiser.momentum,
+      "weight-decay", o->optimiser.weight_decay, "decay-bn", o->optimiser.decay_bn, "schedule", o->schedule,
+      "warmup-epochs", o->warmup_epochs, "epochs", (json_int_t)o->epochs, "batch", (json_int_t)o->batch);
   json_t *data = json_pack("{s:s, s:o, s:I, s:o, s:o, s:o}", "dataset", run->data->fingerprint, "splits",
                            split_names(run), "size", (json_int_t)run->size, "policy",
                            json_loads(policy_json(run->policy), 0, NULL), "mean",
                            triple(run->normalization.mean), "std", triple(run->normalization.std));
   *out = json_pack("{s:I, s:s, s:I, s:s}", "seed", (json_int_t)o->seed, "device", o->device.device, "threads",
                    (json_int_t)o->device.threads, "weights", digest);
-  enum { N_PARTS = 4 };
-  json_t *parts[N_PARTS] = {network, losses, optimiser, data};
+  enum { N_PARTS = 6 };
+  json_t *parts[N_PARTS] = {network,
+                            losses,
+                            optimiser,
+                            data,
+                            values_of(base_opts_at(base_at), o->method.base_own[base_at].bytes),
+                            values_of(method_opts_at(method_at), o->method.method_own[method_at].bytes)};
   for (size_t i = 0; i < N_PARTS; i++) {
     if (!parts[i] || !*out || json_object_update(*out, parts[i]) != 0) st = fail(E_MEMORY, "out of memory");
     json_decref(parts[i]);

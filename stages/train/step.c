@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/ema/ema.h"
 #include "nn/weighted_sum/weighted_sum.h"
 #include "store/safetensors.h"
 
@@ -29,24 +30,38 @@ static enum status build(struct step *s, const struct step_config *c) {
   return graph_plan(s->graph, s->total);
 }
 
+static enum status read_options(struct step *s, const struct step_config *c) {
+  enum status st = OK;
+  s->options = *c->method;
+  TRY(method_resolve(&s->options));
+  TRY(method_find(&s->options, &s->method, &s->base));
+  if (s->base->check) TRY(s->base->check(base_own(s)));
+  if (s->method->check) TRY(s->method->check(method_own(s)));
+  TRY(widths_parse(&s->projector, s->options.projector, "projector"));
+  if (s->options.predictor) TRY(widths_parse(&s->predictor, s->options.predictor, "predictor"));
+  TRY(widths_parse(&s->trans_backbone, s->options.trans_backbone, "trans-backbone"));
+  TRY(widths_parse(&s->trans_projector, s->options.trans_projector, "trans-projector"));
+  TRY(labels_parse(&s->label_kinds, s->options.labels));
+  if (c->batch < 4 || c->batch % 2)
+    st = fail(E_ARG, "a batch of %lld images; it must be even and at least 4", (long long)c->batch);
+out:
+  return st;
+}
+
 enum status step_open(struct step **out, const struct step_config *c) {
   enum status st = OK;
   struct step *s = *out = calloc(1, sizeof *s);
   if (!s) return fail(E_MEMORY, "out of memory");
-  s->options = *c->method;
   s->device = c->device;
   s->batch = c->batch;
-  TRY(method_find(c->method, &s->method, &s->base));
-  TRY(widths_parse(&s->projector, c->method->projector, "projector"));
-  TRY(widths_parse(&s->trans_backbone, c->method->trans_backbone, "trans-backbone"));
-  TRY(widths_parse(&s->trans_projector, c->method->trans_projector, "trans-projector"));
-  if (c->batch < 4 || c->batch % 2) {
-    st = fail(E_ARG, "a batch of %lld images; it must be even and at least 4", (long long)c->batch);
-    goto out;
-  }
+  s->third_height = c->third_height;
+  s->third_width = c->third_width;
+  TRY(read_options(s, c));
   TRY(graph_open(&s->graph, &(struct graph_config){c->device, GRAPH_TRAIN, c->threads}));
   TRY(model_open(&s->model, s->graph, c->model));
+  if (s->base->target_momentum) TRY(model_open_target(&s->target, s->model));
   TRY(build(s, c));
+  if (s->target) TRY(ema_open(&s->ema, s->graph));
 out:
   if (st != OK) step_close(out);
   return st;
@@ -56,6 +71,8 @@ void step_close(struct step **step) {
   struct step *s = *step;
   *step = NULL;
   if (!s) return;
+  ema_close(&s->ema);
+  model_close(&s->target);
   model_close(&s->model);
   graph_close(&s->graph);
   free(s);
@@ -84,11 +101,35 @@ out:
   return st;
 }
 
-enum status step_update(struct step *s, struct sgd *sgd, double lr) {
-  enum status st = graph_backward(s->graph);
-  if (st == OK) st = sgd_step(sgd, &lr);
-  if (st == OK) model_count_step(s->model);
+enum { RATE_SCHEDULED, RATE_CONSTANT, N_RATES };
+
+/* Predictors may keep a constant rate. */
+static int rate_of(const char *name) {
+  const char *dot = strchr(name, '.');
+  static const char kind[] = "_predictor";
+  size_t length = dot ? (size_t)(dot - name) : 0, n = sizeof kind - 1;
+  return length > n && memcmp(dot - n, kind, n) == 0 ? RATE_CONSTANT : RATE_SCHEDULED;
+}
+
+enum status step_optimiser(struct sgd **out, struct step *s, const struct optimiser_options *o) {
+  return sgd_open(out, s->graph,
+                  (struct sgd_config){o->momentum, o->weight_decay, !o->decay_bn,
+                                      s->base->constant_predictor ? rate_of : NULL});
+}
+
+enum status step_move(struct step *s, struct sgd *sgd, const struct pace *pace) {
+  const double rates[N_RATES] = {pace->lr, pace->peak_lr};
+  enum status st = OK;
+  TRY(sgd_step(sgd, rates));
+  if (s->ema) TRY(ema_step(s->ema, s->base->target_momentum(base_own(s), pace->epoch, pace->epochs)));
+  model_count_step(s->model);
+out:
   return st;
+}
+
+enum status step_update(struct step *s, struct sgd *sgd, const struct pace *pace) {
+  enum status st = graph_backward(s->graph);
+  return st == OK ? step_move(s, sgd, pace) : st;
 }
 
 enum dtype step_dtype(const struct step *s) { return strcmp(s->device, "ref") == 0 ? DTYPE_F64 : DTYPE_F32; }

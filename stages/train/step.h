@@ -12,6 +12,7 @@ struct step_config {
   int64_t batch, height, width; /* images per step; the views' sides in pixels */
   const char *device;
   int threads;
+  int64_t third_height, third_width; /* the third view's sides in pixels; 0: there is none */
 };
 
 /* Builds and plans the graph for training; parameters are not set yet. Strings of the options are borrowed.
@@ -26,8 +27,20 @@ struct losses {
 /* Forward pass on the views that are in place. E_NUMERIC: a loss is not finite (names the terms). */
 enum status step_forward(struct step *s, struct losses *losses);
 
-/* Backward pass and an SGD step. */
-enum status step_update(struct step *s, struct sgd *sgd, double lr);
+/* The optimiser of the step's parameters. E_MEMORY, E_DEVICE. */
+enum status step_optimiser(struct sgd **out, struct step *s, const struct optimiser_options *options);
+
+/* Where in its run a step stands. */
+struct pace {
+  double lr, peak_lr; /* of the schedule, and before it */
+  int64_t epoch, epochs;
+};
+
+/* After graph_backward: an SGD step, and the target networks a little further. */
+enum status step_move(struct step *s, struct sgd *sgd, const struct pace *pace);
+
+/* Both: the backward pass and what follows it. */
+enum status step_update(struct step *s, struct sgd *sgd, const struct pace *pace);
 
 /* What the weights hold in memory on this device: float64 on ref. */
 enum dtype step_dtype(const struct step *s);

@@ -15,7 +15,7 @@
 #include "model/weights.h"
 #include "run.h"
 
-enum { N_VIEWS = 2 };
+enum { N_VIEWS = 2, THIRD = 2 }; /* aligned views; the index of one that some methods take beside them */
 
 /* Channel statistics that were published with the settings of methods
  * section 1. */
@@ -60,21 +60,51 @@ static enum status open_policy(struct run *run) {
   if (o->size > 1 << 14) return fail(E_ARG, "--size: %" PRId64 " pixels are more than %d", o->size, 1 << 14);
   enum status st = policy_load(&run->policy, o->policy, (int32_t)o->size);
   if (st != OK) return st;
+  int n_views = policy_views(run->policy);
   run->size = policy_view_size(run->policy, 0);
-  if (policy_views(run->policy) != N_VIEWS || policy_view_size(run->policy, 1) != run->size)
-    return fail(E_ARG, "--policy %s: training takes %d views of one size", o->policy, N_VIEWS);
+  run->third_size = n_views > THIRD ? policy_view_size(run->policy, THIRD) : 0;
+  if (n_views < N_VIEWS || n_views > THIRD + 1 || policy_view_size(run->policy, 1) != run->size)
+    return fail(E_ARG, "--policy %s: training takes %d views of one size, for some methods a third of any",
+                o->policy, N_VIEWS);
   return OK;
+}
+
+/* What the method takes beside the two views. */
+static enum status open_extras(struct run *run) {
+  const struct step *s = run->step;
+  enum status st = OK;
+  if (run->third_size && !s->third.id)
+    return fail(E_ARG, "--policy %s: method %s has no use for a third view", run->o->policy, s->method->name);
+  for (int v = 0; v < N_VIEWS && s->labels.id; v++) {
+    const char *const *names;
+    size_t n = policy_params(run->policy, v, &names);
+    TRY(label_map_make(&run->labels[v], names, n, s->label_kinds));
+  }
+  size_t third = (size_t)run->o->batch * (size_t)run->third_size * (size_t)run->third_size * 3,
+         labels = (size_t)(2 * run->o->batch * LABEL_COLUMNS);
+  if (s->third.id && !(run->third = malloc(third))) st = fail(E_MEMORY, "out of memory: %zu bytes", third);
+  if (s->labels.id && !(run->differences = calloc(labels, sizeof *run->differences)))
+    st = fail(E_MEMORY, "out of memory: %zu bytes", labels * sizeof *run->differences);
+out:
+  return st;
 }
 
 static enum status open_step(struct run *run) {
   struct train_options *o = run->o;
-  struct step_config config = {
-      &o->model, &o->method, o->batch, run->size, run->size, o->device.device, (int)o->device.threads};
+  struct step_config config = {.model = &o->model,
+                               .method = &o->method,
+                               .batch = o->batch,
+                               .height = run->size,
+                               .width = run->size,
+                               .device = o->device.device,
+                               .threads = (int)o->device.threads,
+                               .third_height = run->third_size,
+                               .third_width = run->third_size};
   enum status st = OK;
   TRY(step_open(&run->step, &config));
+  TRY(open_extras(run));
   TRY(graph_init(run->step->graph, (uint64_t)o->seed));
-  TRY(sgd_open(&run->sgd, run->step->graph,
-               (struct sgd_config){o->optimiser.momentum, o->optimiser.weight_decay}));
+  TRY(step_optimiser(&run->sgd, run->step, &o->optimiser));
   size_t size = (size_t)(N_VIEWS * o->batch) * (size_t)run->size * (size_t)run->size * 3;
   run->views = malloc(size);
   if (!run->views)
@@ -143,6 +173,7 @@ static enum status run_open(struct run *run) {
   struct train_options *o = run->o;
   enum status st = OK;
   TRY(train_options_check(o));
+  TRY(method_resolve(&o->method));
   TRY(device_options_resolve(&o->device));
   if (snprintf(run->folder, sizeof run->folder, "%s", o->out) >= (int)sizeof run->folder) {
     st = fail(E_ARG, "--out: the path is too long: %.80s...", o->out);
@@ -175,27 +206,55 @@ static void run_close(struct run *run) {
   dataset_close(&run->dataset);
   policy_close(&run->policy);
   free(run->views);
+  free(run->third);
+  free(run->differences);
   if (run->lock >= 0) close(run->lock);
 }
 
 /* --- Training ------------------------------------------------------------------------------------------- */
 
-/* Waits for a batch and puts its views into the graph. */
+/* d(1,2) of every image, then d(2,1). */
+static void find_differences(struct run *run, const struct feed_batch *batch) {
+  for (int64_t i = 0; i < batch->n; i++) {
+    const float *p[N_VIEWS];
+    for (int v = 0; v < N_VIEWS; v++) p[v] = batch->views[v].params + (size_t)i * batch->views[v].n_params;
+    label_difference(run->differences + i * LABEL_COLUMNS, p[0], &run->labels[0], p[1], &run->labels[1]);
+    label_difference(run->differences + (batch->n + i) * LABEL_COLUMNS, p[1], &run->labels[1], p[0],
+                     &run->labels[0]);
+  }
+}
+
+static enum status write_batch(struct run *run) {
+  struct step *s = run->step;
+  const struct normalization *z = &run->normalization;
+  enum status st = OK;
+  TRY(graph_write_pixels(s->graph, s->views, run->views, z->mean, z->std));
+  if (run->third) TRY(graph_write_pixels(s->graph, s->third, run->third, z->mean, z->std));
+  if (run->differences)
+    TRY(graph_write_f32(s->graph, s->labels, run->differences, 2 * s->batch * LABEL_COLUMNS));
+out:
+  return st;
+}
+
+/* Waits for a batch and puts what the method takes of it into the graph. */
 static enum status take_batch(struct run *run) {
   const struct feed_batch *batch;
   double began = clock_s();
   enum status st = feed_next(run->feed, &batch);
   if (st != OK) return st;
+  const int n_views = run->third ? THIRD + 1 : N_VIEWS;
   size_t view = (size_t)batch->n * (size_t)run->size * (size_t)run->size * 3;
-  if (batch->n != run->o->batch || batch->n_views != N_VIEWS)
+  if (batch->n != run->o->batch || batch->n_views != n_views)
     return fail(E_PEER, "a batch of %" PRId64 " images and %d views came for one of %" PRId64 " and %d",
-                batch->n, batch->n_views, run->o->batch, N_VIEWS);
+                batch->n, batch->n_views, run->o->batch, n_views);
   for (int v = 0; v < N_VIEWS; v++) memcpy(run->views + (size_t)v * view, batch->views[v].pixels, view);
+  if (run->third)
+    memcpy(run->third, batch->views[THIRD].pixels,
+           (size_t)batch->n * (size_t)run->third_size * (size_t)run->third_size * 3);
+  if (run->differences) find_differences(run, batch);
   run->wait_s += clock_s() - began;
   st = feed_release(run->feed);
-  if (st != OK) return st;
-  return graph_write_pixels(run->step->graph, run->step->views, run->views, run->normalization.mean,
-                            run->normalization.std);
+  return st == OK ? write_batch(run) : st;
 }
 
 static void show(struct run *run, struct progress *p, int64_t step, double lr, const struct losses *l) {
@@ -247,7 +306,8 @@ static enum status leave(struct run *run, enum status why, int64_t steps_done, i
 static enum status one_step(struct run *run, int64_t step, struct progress *p) {
   struct losses losses;
   enum status st = OK;
-  double lr = schedule_lr(&run->schedule, step);
+  const struct pace pace = {schedule_lr(&run->schedule, step), run->o->optimiser.lr,
+                            step / run->steps_per_epoch, run->o->epochs};
   TRY(take_batch(run));
   double began = clock_s();
   st = step_forward(run->step, &losses);
@@ -255,10 +315,10 @@ static enum status one_step(struct run *run, int64_t step, struct progress *p) {
     st = fail_within(st, "step %" PRId64, step);
     goto out;
   }
-  TRY(step_update(run->step, run->sgd, lr));
-  TRY(metrics_add(run->metrics, run->step, step, step / run->steps_per_epoch, lr, &losses));
+  TRY(step_update(run->step, run->sgd, &pace));
+  TRY(metrics_add(run->metrics, run->step, step, pace.epoch, pace.lr, &losses));
   run->compute_s += clock_s() - began;
-  show(run, p, step, lr, &losses);
+  show(run, p, step, pace.lr, &losses);
 out:
   return st;
 }

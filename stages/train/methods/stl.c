@@ -7,16 +7,14 @@
  *   L_equi  = base(g_equi(y), g_equi(y^))     y^1[i] = phi(T21[pi(i)], y2[i]),  y^2[i] = phi(T12[pi(i)], y1[i])
  *   L_trans = base(g_trans(T of even images), g_trans(T of their partners))
  *
- * No gradient is stopped anywhere. */
-#include "model/backbone.h"
+ * STL stops no gradient; a base may (BYOL's targets are its target networks' y and T). */
 #include "nn/concat/concat.h"
 #include "nn/gather_rows/gather_rows.h"
 #include "train/method.h"
 
 #include <stdlib.h>
 
-/* T (T12; T21) -> (T21; T12) with every row exchanged for its
- * partner's: what leads from `swapped` back to y. */
+/* T (T12; T21) -> (T21; T12) with every row exchanged for its partner's: what leads from (y2; y1) to (y1; y2). */
 static struct value partners_back(struct graph *g, struct value t, int64_t n) {
   int32_t *row = malloc((size_t)(2 * n) * sizeof *row);
   if (!row) return graph_fail(g, E_MEMORY, "out of memory"), t;
@@ -42,23 +40,33 @@ static struct value even_then_odd(struct graph *g, struct value t, int64_t n) {
   return split;
 }
 
+/* (T12; T21), by the trained networks or the target ones. */
+static struct value transformations(const struct step *s, struct model *m, struct value y) {
+  struct value pairs = concat(s->graph, 1, (struct value[]){y, swap_halves(s->graph, y)}, 2);
+  return mlp(m, "trans_backbone", &s->trans_backbone, pairs, 2);
+}
+
 static void build(struct step *s) {
   struct graph *g = s->graph;
   int64_t n = s->batch;
-  struct value y = backbone(s->model, s->views, 2); /* (y1; y2) */
-  if (step_wants(s, TERM_INV)) s->loss[TERM_INV] = s->base->loss(s, "inv_projector", &s->projector, y, 2);
+  struct value y = features(s); /* (y1; y2) */
+  if (step_wants(s, TERM_INV)) compare(s, TERM_INV, y, target_features(s), 2);
   if (!step_wants(s, TERM_EQUI) && !step_wants(s, TERM_TRANS)) return;
 
-  struct value swapped = swap_halves(g, y); /* (y2; y1) */
-  struct value y_pairs = concat(g, 1, (struct value[]){y, swapped}, 2);
-  struct value t = mlp(s->model, "trans_backbone", &s->trans_backbone, y_pairs, 2); /* (T12; T21) */
+  struct value t = transformations(s, s->model, y);
   if (step_wants(s, TERM_EQUI)) {
-    struct value predicted = hypernetwork(s->model, "equi_transform", partners_back(g, t, n), swapped);
-    struct value pairs = concat(g, 0, (struct value[]){y, predicted}, 2); /* (y1; y2; y^1; y^2) */
-    s->loss[TERM_EQUI] = s->base->loss(s, "equi_projector", &s->projector, pairs, 4);
+    struct value predicted =
+        hypernetwork(s->model, "equi_transform", partners_back(g, t, n), swap_halves(g, y));
+    compare_prediction(s, TERM_EQUI, y, predicted, target_features(s));
   }
-  if (step_wants(s, TERM_TRANS))
-    s->loss[TERM_TRANS] = s->base->loss(s, "trans_projector", &s->trans_projector, even_then_odd(g, t, n), 2);
+  if (step_wants(s, TERM_TRANS)) {
+    struct value target = {0};
+    if (s->target) target = even_then_odd(g, transformations(s, s->target, target_features(s)), n);
+    compare(s, TERM_TRANS, even_then_odd(g, t, n), target, 2);
+  }
 }
 
-const struct method method_stl = {"stl", "invariance, equivariance and transformation learning", build};
+const struct method method_stl = {.name = "stl",
+                                  .summary = "invariance, equivariance and transformation learning",
+                                  .weight = {1, 1, 0.2},
+                                  .build = build};

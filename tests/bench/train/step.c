@@ -69,12 +69,14 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static enum status fill_views(struct step *s) {
-  int64_t count = shape_count(graph_shape(s->graph, s->views));
+/* An input that the method takes, from [-2, 2). */
+static enum status fill(struct step *s, struct value v) {
+  int64_t count = v.id ? shape_count(graph_shape(s->graph, v)) : 0;
+  if (!count) return OK;
   float *x = malloc((size_t)count * sizeof *x);
   if (!x) return fail(E_MEMORY, "out of memory");
   for (int64_t i = 0; i < count; i++) x[i] = 4 * rng_unit_f32(philox(1, (uint32_t)i, 0, 0, 0).word[0]) - 2;
-  enum status st = graph_write_f32(s->graph, s->views, x, count);
+  enum status st = graph_write_f32(s->graph, v, x, count);
   free(x);
   return st;
 }
@@ -105,6 +107,7 @@ static enum status time_steps(const struct options *o, struct step *s, struct sg
   if (!seconds) return fail(E_MEMORY, "out of memory");
   for (int64_t i = -o->warmup; i < o->steps; i++) {
     struct losses losses;
+    const struct pace pace = {o->optimiser.lr, o->optimiser.lr, 0, 1};
     int64_t start = clock_ns();
     if (i >= 0) graph_observe(s->graph, observe, p);
     p->each = o->profile && i == o->steps - 1;
@@ -112,7 +115,7 @@ static enum status time_steps(const struct options *o, struct step *s, struct sg
     int64_t before_sgd = 0;
     TRY(graph_backward(s->graph));
     before_sgd = clock_ns();
-    TRY(sgd_step(sgd, &o->optimiser.lr));
+    TRY(step_move(s, sgd, &pace));
     if (i < 0) continue;
     add_time(p->sums, "sgd", clock_ns() - before_sgd);
     seconds[i] = (double)(clock_ns() - start) * 1e-9;
@@ -132,11 +135,14 @@ static enum status run(void *state) {
   if (o->steps < 1 || o->warmup < 0) return fail(E_ARG, "--steps must be at least 1, --warmup at least 0");
   TRY(device_options_resolve(&o->device));
   TRY(model_resolve(&o->model, NULL));
+  const int64_t third = (o->size + 1) / 2;
   TRY(step_open(&s, &(struct step_config){&o->model, &o->method, o->batch, o->size, o->size, o->device.device,
-                                          (int)o->device.threads}));
+                                          (int)o->device.threads, third, third}));
   TRY(graph_init(s->graph, 1));
-  TRY(sgd_open(&sgd, s->graph, (struct sgd_config){o->optimiser.momentum, o->optimiser.weight_decay}));
-  TRY(fill_views(s));
+  TRY(step_optimiser(&sgd, s, &o->optimiser));
+  TRY(fill(s, s->views));
+  TRY(fill(s, s->third));
+  TRY(fill(s, s->labels));
   TRY(time_steps(o, s, sgd, &p));
 out:
   sgd_close(&sgd);

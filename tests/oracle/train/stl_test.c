@@ -93,7 +93,7 @@ static void two_steps_match(const char *device, double loss_tolerance, double to
     CHECK(step_forward(s, &l));
     assert_loss("total", i, l.total, want[0], loss_tolerance);
     for (int k = 0; k < N_TERMS; k++) assert_loss(term_names[k], i, l.term[k], want[1 + k], loss_tolerance);
-    CHECK(step_update(s, sgd, 0.01));
+    CHECK(step_update(s, sgd, &(struct pace){0.01, 0.01, 0, 1}));
     if (i == 0) compare_all(s, file, true, tolerance);
   }
   compare_all(s, file, false, tolerance);

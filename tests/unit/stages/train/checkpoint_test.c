@@ -29,7 +29,7 @@ static void train_steps(struct training *t, int n) {
   tiny_views(views);
   for (int i = 0; i < n; i++) {
     tiny_forward(t->s, views);
-    TINY_OK(step_update(t->s, t->sgd, 0.03));
+    TINY_OK(step_update(t->s, t->sgd, &(struct pace){0.03, 0.03, 0, 1}));
   }
 }
 
