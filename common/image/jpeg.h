@@ -20,10 +20,14 @@ struct jpeg_file {
   const uint8_t *bytes; /* a JPEG file; borrowed */
   size_t size;
   struct extent whole; /* what its header must say, in pixels */
+  /* Where the data of every restart interval begins in `bytes`, 32 bits each, little-endian (jpeg_recode.h):
+   * intervals that are not wanted are not read at all. NULL: not known. */
+  const uint8_t *restarts;
+  size_t n_restarts;
 };
 
 /* Decodes the part `region`, which lies inside the image. out [region.height, region.width, 3] RGB,
- * overwritten. E_FORMAT (corrupt, or of another size than `whole`), E_MEMORY. */
+ * overwritten. E_FORMAT (corrupt, of another size than `whole`, or with an index that is not its own), E_MEMORY. */
 enum status jpeg_decode_region(struct jpeg_decoder *decoder, const struct jpeg_file *file, struct rect region,
                                uint8_t *out);
 

@@ -24,8 +24,9 @@ struct jpeg_decoder {
   struct scratch row; /* one row as libjpeg hands it out, with what lies around the part */
 };
 
-static void give_up(void *context) {
+static void give_up(void *context, const char *why) {
   struct jpeg_decoder *d = context;
+  if (why) jpeg_trap_spring(&d->trap, why);
   d->gave_up = true;
   longjmp(d->trap.jump, 1);
 }
@@ -69,7 +70,8 @@ static enum status begin(struct jpeg_decoder *d, const struct jpeg_file *file) {
   return OK;
 }
 
-static enum status read_rows(struct jpeg_decoder *d, struct rect region, bool own, uint8_t *out) {
+static enum status read_rows(struct jpeg_decoder *d, const struct jpeg_file *file, struct rect region,
+                             bool own, uint8_t *out) {
   struct jpeg_decompress_struct *info = &d->info;
   JDIMENSION left = (JDIMENSION)(region.left > MARGIN ? region.left - MARGIN : 0);
   JDIMENSION right = (JDIMENSION)region.left + (JDIMENSION)region.width + MARGIN;
@@ -77,7 +79,7 @@ static enum status read_rows(struct jpeg_decoder *d, struct rect region, bool ow
   size_t n = (size_t)region.width;
   jpeg_crop_scanline(info, &left, &width); /* widens both to whole blocks */
   enum status st = OK;
-  if (own && jpeg_huffman_can(info)) st = jpeg_huffman_begin(&d->huffman, info, left, width);
+  if (own && jpeg_huffman_can(info)) st = jpeg_huffman_begin(&d->huffman, info, file, left, width);
   if (st != OK) return st;
   if (region.top > 0) jpeg_skip_scanlines(info, (JDIMENSION)region.top);
   /* Not where vectors are aligned: there libjpeg-turbo stores past the caches, and the row is read at once. */
@@ -106,7 +108,7 @@ static enum status attempt(struct jpeg_decoder *d, const struct jpeg_file *file,
     goto out;
   }
   TRY(begin(d, file));
-  TRY(read_rows(d, region, own, out));
+  TRY(read_rows(d, file, region, own, out));
 out:
   jpeg_abort_decompress(&d->info); /* whatever state it is in; frees what belonged to this image */
   return st;

@@ -185,6 +185,24 @@ static bool pass_marker(struct jpeg_huffman *h, j_decompress_ptr info) {
   return true;
 }
 
+static const char *const bad_index = "its index of restart intervals is wrong";
+
+/* To the beginning of an interval by the index; the marker before it must be there. */
+static void seek(struct jpeg_huffman *h, j_decompress_ptr info, uint64_t interval) {
+  uint32_t place;
+  memcpy(&place, h->file->restarts + 4 * interval, sizeof place);
+  place = le32toh(place);
+  const uint8_t *bytes = h->file->bytes, *scan = info->src->next_input_byte;
+  bool right = interval == 0
+                   ? place == (size_t)(scan - bytes)
+                   : place > (size_t)(scan - bytes) && place < h->file->size && bytes[place - 2] == 0xff &&
+                         bytes[place - 1] == JPEG_RST0 + ((interval - 1) & 7);
+  if (!right) h->give_up(h->context, bad_index);
+  begin_interval(h, info, bytes + place);
+  h->mcu = interval * info->restart_interval;
+  h->interval_end = h->mcu + info->restart_interval;
+}
+
 static bool step(struct jpeg_huffman *h, j_decompress_ptr info, JBLOCKROW *data) {
   if (info->restart_interval && h->left == 0 && !pass_marker(h, info)) return false;
   h->left--;
@@ -204,8 +222,9 @@ static boolean decode_mcu(j_decompress_ptr info, JBLOCKROW *data) {
   if (!data || column < h->first_column || column > h->last_column) return TRUE;
   uint64_t mcu = (uint64_t)row * info->MCUs_per_row + column;
   bool clean = true;
+  if (h->file->restarts && mcu >= h->interval_end) seek(h, info, mcu / info->restart_interval);
   while (clean && h->mcu < mcu) clean = step(h, info, NULL);
-  if (!clean || !step(h, info, data)) h->give_up(h->context);
+  if (!clean || !step(h, info, data)) h->give_up(h->context, NULL);
   return TRUE;
 }
 
@@ -213,8 +232,16 @@ bool jpeg_huffman_can(j_decompress_ptr info) {
   return !info->progressive_mode && !info->arith_code && !jpeg_has_multiple_scans(info);
 }
 
-enum status jpeg_huffman_begin(struct jpeg_huffman *h, j_decompress_ptr info, JDIMENSION left,
-                               JDIMENSION width) {
+/* Of the scan. */
+static uint64_t mcus_of(j_decompress_ptr info) {
+  return (uint64_t)info->MCUs_per_row * info->MCU_rows_in_scan;
+}
+
+enum status jpeg_huffman_begin(struct jpeg_huffman *h, j_decompress_ptr info, const struct jpeg_file *file,
+                               JDIMENSION left, JDIMENSION width) {
+  uint64_t interval = info->restart_interval;
+  if (file->restarts && (interval == 0 || file->n_restarts != (mcus_of(info) + interval - 1) / interval))
+    return fail(E_FORMAT, "a truncated or corrupt JPEG (%s)", bad_index);
   enum status st = scratch_reserve(&h->clean, info->src->bytes_in_buffer + CLEAN_MARGIN);
   if (st != OK) return st;
   for (int i = 0; i < info->comps_in_scan; i++) {
@@ -230,7 +257,9 @@ enum status jpeg_huffman_begin(struct jpeg_huffman *h, j_decompress_ptr info, JD
   h->mcu = 0;
   h->next_restart = 0;
   h->file_end = info->src->next_input_byte + info->src->bytes_in_buffer;
-  begin_interval(h, info, info->src->next_input_byte);
+  h->file = file;
+  h->interval_end = 0;
+  if (!file->restarts) begin_interval(h, info, info->src->next_input_byte);
   info->entropy->decode_mcu = decode_mcu;
   return OK;
 }

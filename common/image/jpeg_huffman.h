@@ -14,7 +14,7 @@
 
 #include <jpeglib.h>
 
-#include "image/planes.h"
+#include "image/jpeg.h"
 
 enum { HUFFMAN_LOOKUP = 10, HUFFMAN_CODE = 16 /* bits: of a table's index, of the longest code */ };
 
@@ -39,13 +39,15 @@ struct jpeg_huffman {
   struct scratch clean; /* one restart interval without stuffing, then zeros */
   struct huffman_bits in;
   const uint8_t *clean_end, *file_at, *file_end; /* file_at: behind the interval */
+  const struct jpeg_file *file;                  /* its index, if it has one, says where intervals begin */
+  uint64_t interval_end;                         /* with an index: the MCU behind the interval */
   int32_t last_dc[MAX_COMPS_IN_SCAN];
   JDIMENSION first_column, last_column; /* MCUs that are wanted of each row */
   JDIMENSION row, column;               /* the MCU that libjpeg asks for next */
   uint64_t mcu;                         /* the MCU at which `in` stands */
   uint32_t left;                        /* MCUs until the next restart marker */
   int next_restart;
-  void (*give_up)(void *context); /* does not return */
+  void (*give_up)(void *context, const char *why); /* does not return; why NULL: ask libjpeg */
   void *context;
 };
 
@@ -54,9 +56,10 @@ bool jpeg_huffman_can(j_decompress_ptr info);
 
 /* Takes over from libjpeg: info->client_data must be `h`, give_up and context set. The pixels from `left`,
  * `width` of them, are wanted of each row, both as jpeg_crop_scanline left them. The tables and buffers stay
- * from image to image; zeroed at first. E_MEMORY. */
-enum status jpeg_huffman_begin(struct jpeg_huffman *h, j_decompress_ptr info, JDIMENSION left,
-                               JDIMENSION width);
+ * from image to image; zeroed at first. E_MEMORY,
+ * E_FORMAT (the index cannot be this file's). */
+enum status jpeg_huffman_begin(struct jpeg_huffman *h, j_decompress_ptr info, const struct jpeg_file *file,
+                               JDIMENSION left, JDIMENSION width);
 
 void jpeg_huffman_free(struct jpeg_huffman *h); /* accepts a zeroed struct */
 

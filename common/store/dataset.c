@@ -172,9 +172,17 @@ enum status dataset_read(struct dataset *d, uint64_t id, struct record *record) 
   return dataset_read_shared(d, &d->scratch, id, record);
 }
 
+static void count_contents(struct dataset_contents *c, const struct record *r) {
+  c->jpeg += r->encoding == ENCODING_JPEG;
+  c->rgb8 += r->encoding == ENCODING_RGB8;
+  c->restarts += r->n_restarts > 0;
+  c->bytes += (int64_t)r->size;
+}
+
 /* The same walk as the writer's: names, records in key order, then each split's name and packed index. */
-enum status dataset_verify(struct dataset *d) {
+enum status dataset_verify(struct dataset *d, struct dataset_contents *contents) {
   enum status st = OK;
+  struct dataset_contents found = {0};
   struct record record;
   char text[FINGERPRINT_HEX + 1];
   uint64_t id = 0;
@@ -188,6 +196,7 @@ enum status dataset_verify(struct dataset *d) {
       TRY(dataset_read(d, id, &record));
       TRY(get(d, id, &value));
       XXH3_128bits_update(hash, value.mv_data, value.mv_size);
+      count_contents(&found, &record);
     }
   for (size_t i = 0; i < d->about.info.n_splits; i++) {
     XXH3_128bits_update(hash, d->about.splits[i].name, strlen(d->about.splits[i].name) + 1);
@@ -203,6 +212,7 @@ enum status dataset_verify(struct dataset *d) {
   if (strcmp(text, d->about.info.fingerprint) != 0)
     st = fail(E_FORMAT, "%s is damaged: its content does not match its fingerprint; ingest the images again",
               d->path);
+  if (contents) *contents = found;
 out:
   XXH3_freeState(hash);
   return st;

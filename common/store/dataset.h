@@ -40,6 +40,10 @@ struct record {
   size_t n_boxes;
   const float *attributes; /* as many as the dataset names; NULL if none */
   size_t n_attributes;
+  /* Of a JPEG with restart markers: where each restart interval's data begins in `bytes`, 32 bits each,
+   * little-endian, counting up. NULL: not known. */
+  const uint8_t *restarts;
+  size_t n_restarts;
 };
 
 struct index_entry {
@@ -87,8 +91,13 @@ struct record_scratch; /* store/record.h */
 enum status dataset_read_shared(struct dataset *dataset, struct record_scratch *scratch, uint64_t id,
                                 struct record *record);
 
-/* Reads and checks every sample and recomputes the fingerprint. Errors: E_FORMAT (says what is damaged). */
-enum status dataset_verify(struct dataset *dataset);
+struct dataset_contents {              /* samples by how they are stored, and the bytes of their images */
+  int64_t jpeg, rgb8, restarts, bytes; /* restarts: JPEGs with an index of restart intervals */
+};
+
+/* Reads and checks every sample and recomputes the fingerprint. contents may be NULL. Errors: E_FORMAT (says
+ * what is damaged). */
+enum status dataset_verify(struct dataset *dataset, struct dataset_contents *contents);
 
 /* --- Writing: to a temporary name beside `path`, renamed by commit; nothing is visible before, nothing left
  * after abort. */

@@ -1,5 +1,6 @@
 #include "store/record.h"
 
+#include <endian.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +58,7 @@ static void pack_boxes(msgpack_packer *p, const struct record *r) {
 
 /* Room for the whole record at once: no write after this one can fail. */
 static enum status reserve_record(const struct record *r, msgpack_sbuffer *out) {
-  size_t need = out->size + 256 + r->n_boxes * 32 + r->n_attributes * 5 + r->size;
+  size_t need = out->size + 256 + r->n_boxes * 32 + r->n_attributes * 5 + r->size + 4 * r->n_restarts;
   if (need <= out->alloc) return OK;
   char *grown = realloc(out->data, need);
   if (!grown) return fail(E_MEMORY, "out of memory while storing a sample of %zu bytes", r->size);
@@ -72,7 +73,7 @@ enum status record_pack(const struct record *r, uint64_t id, msgpack_sbuffer *ou
   enum status st = reserve_record(r, out);
   if (st != OK) return st;
   msgpack_packer_init(&p, out, msgpack_sbuffer_write);
-  seal_begin(&p, 7);
+  seal_begin(&p, r->n_restarts ? 8 : 7);
   key(&p, "encoding");
   key(&p, encodings[r->encoding]);
   key(&p, "width");
@@ -88,6 +89,10 @@ enum status record_pack(const struct record *r, uint64_t id, msgpack_sbuffer *ou
   for (size_t i = 0; i < r->n_attributes; i++) msgpack_pack_float(&p, r->attributes[i]);
   key(&p, "bytes");
   msgpack_pack_bin_with_body(&p, r->bytes, r->size);
+  if (r->n_restarts) {
+    key(&p, "restarts");
+    msgpack_pack_bin_with_body(&p, r->restarts, 4 * r->n_restarts);
+  }
   seal((uint8_t *)out->data + start, out->size - start, id);
   return OK;
 }
@@ -184,17 +189,26 @@ static bool read_attributes(struct unpack *u, struct record *r, struct record_sc
   return true;
 }
 
+static bool read_restarts(struct unpack *u, struct record *r, struct record_scratch *s) {
+  (void)s;
+  struct slice data;
+  if (!unpack_bin(u, &data) || data.size == 0 || data.size % 4) return false;
+  r->restarts = data.bytes;
+  r->n_restarts = data.size / 4;
+  return true;
+}
+
 static const struct field {
   const char *name;
   bool (*read)(struct unpack *u, struct record *record, struct record_scratch *scratch);
-} fields[] = {{"encoding", read_encoding}, {"width", read_width}, {"height", read_height},
-              {"label", read_label},       {"boxes", read_boxes}, {"attributes", read_attributes},
-              {"bytes", read_bytes}};
-enum { N_FIELDS = sizeof fields / sizeof *fields };
+} fields[] = {{"encoding", read_encoding}, {"width", read_width},      {"height", read_height},
+              {"label", read_label},       {"boxes", read_boxes},      {"attributes", read_attributes},
+              {"bytes", read_bytes},       {"restarts", read_restarts}};
+enum { N_FIELDS = sizeof fields / sizeof *fields, N_REQUIRED = N_FIELDS - 1 /* all but `restarts` */ };
 
-/* Every field exactly once, in the order of the table: there is one way to write a record. */
-static enum status unpack_fields(struct unpack *u, struct record *r, struct record_scratch *scratch) {
-  for (int i = 0; i < N_FIELDS; i++) {
+/* Every field once, in the order of the table: there is one way to write a record. */
+static enum status unpack_fields(struct unpack *u, struct record *r, struct record_scratch *scratch, int n) {
+  for (int i = 0; i < n; i++) {
     struct slice name;
     if (!unpack_str(u, &name) || !slice_is(name, fields[i].name))
       return fail(E_FORMAT, "malformed: the field %s is not where it belongs", fields[i].name);
@@ -209,11 +223,25 @@ enum status record_unpack(const uint8_t *bytes, size_t size, uint64_t id, struct
   enum status st;
   *record = (struct record){0};
   TRY(seal_check(bytes, size, id));
-  if (bytes[0] != (0x80 | (N_FIELDS + 1))) return fail(E_FORMAT, "malformed: not %d fields", N_FIELDS);
+  int n = (bytes[0] & 15) - 1; /* beside the seal */
+  if (n != N_REQUIRED && n != N_FIELDS) return fail(E_FORMAT, "malformed: %d fields", n);
   struct unpack u = {bytes + SEAL_BYTES, bytes + size};
-  TRY(unpack_fields(&u, record, scratch));
+  TRY(unpack_fields(&u, record, scratch, n));
 out:
   return st;
+}
+
+static enum status check_restarts(const struct record *r) {
+  if (r->n_restarts && r->encoding != ENCODING_JPEG) return fail(E_ARG, "restart markers in plain pixels");
+  uint64_t last = 0;
+  for (size_t i = 0; i < r->n_restarts; i++) {
+    uint32_t at;
+    memcpy(&at, r->restarts + 4 * i, sizeof at);
+    at = le32toh(at);
+    if (at <= last || at >= r->size) return fail(E_ARG, "restart interval %zu begins at a wrong place", i);
+    last = at;
+  }
+  return OK;
 }
 
 enum status record_check(const struct record *r, size_t n_classes, size_t n_attributes) {
@@ -236,5 +264,5 @@ enum status record_check(const struct record *r, size_t n_classes, size_t n_attr
     if (b->class_index < 0 || (size_t)b->class_index >= n_classes)
       return fail(E_ARG, "box %zu: class %d, but there are %zu classes", i, b->class_index, n_classes);
   }
-  return OK;
+  return check_restarts(r);
 }

@@ -129,7 +129,7 @@ static enum status decode_sample(void *context, uint32_t i, int thread) {
   enum status st = dataset_read_shared(s->dataset, &own->scratch, id, &record);
   if (st != OK) return st;
   own->bytes_read += record.size;
-  const struct jpeg_file jpeg = {record.bytes, record.size, expected};
+  const struct jpeg_file jpeg = {record.bytes, record.size, expected, record.restarts, record.n_restarts};
   if (record.width != expected.width || record.height != expected.height)
     st = fail(E_FORMAT, "has another size than the index says");
   else if (record.encoding == ENCODING_RGB8)

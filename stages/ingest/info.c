@@ -48,6 +48,10 @@ json_t *dataset_describe(const struct dataset_info *info) {
 static json_t *settings(const struct ingest_options *o) {
   json_t *j = json_pack("{s:s, s:b}", "format", o->format, "skip_bad", o->skip_bad);
   if (o->in) json_object_set_new(j, "in", json_string(o->in));
+  if (o->restart) json_object_set_new(j, "restart", json_true());
+  if (o->short_side)
+    json_object_update_new(j, json_pack("{s:I, s:I}", "short_side", (json_int_t)o->short_side, "quality",
+                                        (json_int_t)o->quality));
   if (strcmp(o->format, "shapes") == 0)
     json_object_update_new(j, json_pack("{s:I, s:I, s:I, s:I}", "size", (json_int_t)o->size, "train",
                                         (json_int_t)o->train, "test", (json_int_t)o->test, "seed",
@@ -78,8 +82,10 @@ enum status result_write(const char *path, const struct ingest_options *o,
   for (size_t i = 0; i < outcome->n_skipped; i++)
     json_array_append_new(skipped, json_pack("{s:o, s:o}", "source", text(outcome->skipped[i].origin),
                                              "reason", text(outcome->skipped[i].reason)));
-  j = json_pack("{s:s, s:s, s:o, s:o, s:O}", "stage", "ingest", "version", TANDEM_VERSION, "settings",
-                settings(o), "dataset", dataset_describe(dataset_info(d)), "skipped", skipped);
+  j = json_pack("{s:s, s:s, s:o, s:o, s:O, s:I, s:I, s:I}", "stage", "ingest", "version", TANDEM_VERSION,
+                "settings", settings(o), "dataset", dataset_describe(dataset_info(d)), "skipped", skipped,
+                "shrunk", (json_int_t)outcome->shrunk, "recoded", (json_int_t)outcome->recoded,
+                "not_recodable", (json_int_t)outcome->not_recodable);
   dump = j ? json_dumps(j, JSON_INDENT(1)) : NULL;
   st = dump ? file_write(path, dump, strlen(dump)) : fail(E_MEMORY, "out of memory while writing %s", path);
 out:
@@ -136,7 +142,14 @@ static void print_classes(const struct dataset_info *info) {
   json_decref(counts);
 }
 
-static void print_info(const struct dataset_info *info) {
+/* How the images are stored; known once all of them were read. */
+static void print_contents(const struct dataset_contents *c) {
+  printf("stored       %lld JPEG", (long long)c->jpeg);
+  if (c->restarts) printf(" (%lld with an index of restart intervals)", (long long)c->restarts);
+  printf(", %lld RGB; %.1f MB\n", (long long)c->rgb8, (double)c->bytes / 1e6);
+}
+
+static void print_info(const struct dataset_info *info, const struct dataset_contents *contents) {
   printf("name         %s\nfingerprint  %s\nformat       %d\n", info->name, info->fingerprint,
          DATASET_VERSION);
   printf("mean         %.4f %.4f %.4f\nstd          %.4f %.4f %.4f\n", info->mean[0], info->mean[1],
@@ -146,6 +159,7 @@ static void print_info(const struct dataset_info *info) {
     print_sizes(&info->splits[i]);
     putchar('\n');
   }
+  if (contents) print_contents(contents);
   if (info->n_attributes) printf("attributes  ");
   for (size_t i = 0; i < info->n_attributes; i++) printf(" %s", info->attributes[i]);
   if (info->n_attributes) putchar('\n');
@@ -157,7 +171,8 @@ static enum status info_run(void *state) {
   enum status st;
   struct dataset *d;
   TRY(dataset_open(&d, o->dataset));
-  if (o->verify) TRY(dataset_verify(d));
+  struct dataset_contents contents;
+  if (o->verify) TRY(dataset_verify(d, &contents));
   if (o->sheet) TRY(sheet_write(d, o->sheet));
   if (o->json) {
     json_t *j = dataset_describe(dataset_info(d));
@@ -165,7 +180,7 @@ static enum status info_run(void *state) {
     putchar('\n');
     json_decref(j);
   } else {
-    print_info(dataset_info(d));
+    print_info(dataset_info(d), o->verify ? &contents : NULL);
   }
   if (fflush(stdout) != 0) st = fail(E_IO, "cannot write to the standard output");
 out:
@@ -178,7 +193,8 @@ static const struct opt opts[] = {
     {"dataset", OPT_STR, FIELD(dataset), NULL, "dataset file", NULL, NULL, true, true},
     {"json", OPT_BOOL, FIELD(json), NULL, "print JSON"},
     {"sheet", OPT_STR, FIELD(sheet), NULL, "also draw some images of every class into this PNG file"},
-    {"verify", OPT_BOOL, FIELD(verify), NULL, "read every sample and compare checksums and fingerprint"},
+    {"verify", OPT_BOOL, FIELD(verify), NULL,
+     "read every sample, compare checksums and fingerprint, and say how they are stored"},
     {0}};
 
 struct command info_command(void) {

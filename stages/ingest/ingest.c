@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/progress.h"
+#include "ingest/rewrite.h"
 
 enum { BLOCK = 64 };
 
@@ -25,6 +26,7 @@ struct totals { /* over all pixels of one split */
 struct slot {
   struct sample sample;
   struct record record;
+  struct rewrite rewrite;
   struct totals totals;
   enum status status;
   char message[1024];
@@ -56,12 +58,15 @@ static void count_pixels(const struct image *m, struct totals *t) {
     }
 }
 
-/* A JPEG is kept as it is, everything else as RGB. */
-static enum status check_sample(struct slot *s) {
+/* A JPEG is stored as a file, everything else as RGB. */
+static enum status check_sample(const struct ingest_options *o, struct slot *s) {
   struct sample *in = &s->sample;
+  const struct jpeg_recoded *recoded = &s->rewrite.jpeg;
   enum status st = OK;
   bool jpeg = in->bytes && image_sniff(in->bytes, in->size) == IMAGE_JPEG;
   if (in->bytes) TRY(image_decode(in->bytes, in->size, &in->image));
+  TRY(rewrite_shrink(&s->rewrite, o, in));
+  if (jpeg && o->restart) TRY(rewrite_recode(&s->rewrite, in));
   count_pixels(&in->image, &s->totals);
   s->record =
       (struct record){.encoding = jpeg ? ENCODING_JPEG : ENCODING_RGB8,
@@ -74,6 +79,12 @@ static enum status check_sample(struct slot *s) {
                       .n_boxes = in->n_boxes,
                       .attributes = in->attributes,
                       .n_attributes = in->n_attributes};
+  if (recoded->bytes) {
+    s->record.bytes = recoded->bytes;
+    s->record.size = recoded->size;
+    s->record.restarts = recoded->restarts;
+    s->record.n_restarts = recoded->n_restarts;
+  }
   if (jpeg) image_free(&in->image);
 out:
   return st;
@@ -82,12 +93,13 @@ out:
 static void read_slot(const struct ingest *g, size_t split, int64_t i, struct slot *s) {
   *s = (struct slot){.sample.label = -1};
   s->status = g->format->sample(g->source, split, i, &s->sample);
-  if (s->status == OK) s->status = check_sample(s);
+  if (s->status == OK) s->status = check_sample(g->options, s);
   if (s->status != OK)
     memcpy(s->message, fail_message(), strlen(fail_message()) + 1); /* fail's message is per thread */
 }
 
 static void free_slot(struct slot *s) {
+  rewrite_free(&s->rewrite);
   free(s->sample.bytes);
   image_free(&s->sample.image);
   s->sample.bytes = NULL;
@@ -128,6 +140,9 @@ static enum status store_slot(struct ingest *g, size_t split, struct slot *s) {
     t->squares[c] += s->totals.squares[c];
   }
   g->outcome.counts[split]++;
+  g->outcome.shrunk += s->rewrite.shrunk;
+  g->outcome.recoded += s->rewrite.recoded;
+  g->outcome.not_recodable += s->rewrite.not_recodable;
   return dataset_writer_add(g->writer, &s->record);
 }
 
@@ -184,6 +199,10 @@ static enum status find_format(struct ingest *g) {
   assert(g->format); /* the option's choices come from the same registry */
   if (g->format->needs_in && !o->in) return fail(E_ARG, "--in is required for --format %s", o->format);
   if (!g->format->needs_in && o->in) return fail(E_ARG, "--in: --format %s reads nothing", o->format);
+  if (o->short_side && (o->short_side < 8 || o->short_side > IMAGE_MAX_SIDE))
+    return fail(E_ARG, "--short-side: %lld is neither 0 nor 8..%d", (long long)o->short_side, IMAGE_MAX_SIDE);
+  if (o->quality < 1 || o->quality > 100)
+    return fail(E_ARG, "--quality: %lld is not 1..100", (long long)o->quality);
   return pool_open(&g->pool, o->threads ? o->threads : pool_cores());
 }
 
@@ -224,7 +243,12 @@ static void report(const struct ingest *g) {
     snprintf(text + n, sizeof text - n, "%s%lld %s", i ? ", " : "", (long long)g->outcome.counts[i],
              g->plan.splits[i].name);
   }
+  const struct ingest_outcome *o = &g->outcome;
   if (g->plan.note[0]) log_info("%s", g->plan.note);
+  if (g->options->short_side) log_info("--short-side: %lld images were scaled down", (long long)o->shrunk);
+  if (g->options->restart)
+    log_info("--restart: %lld JPEGs were re-coded, %lld kept as they were", (long long)o->recoded,
+             (long long)o->not_recodable);
   log_info("%s: %s images of %zu classes%s", g->options->out, text, g->plan.n_classes,
            g->outcome.n_skipped ? "; some were skipped, see above" : "");
 }
@@ -278,6 +302,11 @@ static const struct opt opts[] = {
     {"name", OPT_STR, FIELD(name), NULL, "name of the dataset; without it, that of the file"},
     {"skip-bad", OPT_BOOL, FIELD(skip_bad), NULL,
      "leave unreadable or corrupt images out instead of failing"},
+    {"restart", OPT_BOOL, FIELD(restart), NULL,
+     "re-code JPEGs, pixels unchanged, so that decoding can begin anywhere in them"},
+    {"short-side", OPT_INT, FIELD(short_side), "0",
+     "scale larger images down until their shorter side has so many pixels; 0: keep them"},
+    {"quality", OPT_INT, FIELD(quality), "90", "1..100, of the JPEGs that --short-side makes"},
     {"replace", OPT_BOOL, FIELD(replace), NULL, "replace the dataset file if there is one"},
     {"size", OPT_INT, FIELD(size), "32", "shapes: side of the images, pixels"},
     {"train", OPT_INT, FIELD(train), "3000", "shapes: images in the split train"},

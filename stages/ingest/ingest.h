@@ -15,14 +15,14 @@
 
 struct ingest_options {
   const char *format, *in, *out, *name, *result;
-  int64_t size, train, test, seed, threads;
-  bool skip_bad, replace;
+  int64_t size, train, test, seed, threads, short_side, quality;
+  bool skip_bad, replace, restart;
 };
 
 /* Where the command's table of options lies, and the names of the formats that it lists. */
 struct ingest_table {
   char formats[256];
-  struct opt opts[16];
+  struct opt opts[24];
 };
 
 struct command ingest_command(struct ingest_table *table); /* borrows it */
@@ -83,6 +83,7 @@ struct skipped {
 
 struct ingest_outcome {
   int64_t counts[SOURCE_MAX_SPLITS]; /* stored samples per split */
+  int64_t shrunk, recoded, not_recodable;
   struct skipped *skipped;
   size_t n_skipped;
 };

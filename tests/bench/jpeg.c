@@ -55,7 +55,7 @@ static void compare(struct bench *b, struct rect r) {
 }
 
 static enum status decode_part(struct bench *b, const struct record *r, struct rect region, double *spent) {
-  const struct jpeg_file file = {r->bytes, r->size, {r->width, r->height}};
+  const struct jpeg_file file = {r->bytes, r->size, {r->width, r->height}, r->restarts, r->n_restarts};
   double begin = cpu_s();
   enum status st = jpeg_decode_region(b->decoder, &file, region, b->part);
   *spent += cpu_s() - begin;

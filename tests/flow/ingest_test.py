@@ -37,7 +37,7 @@ def read(path):
 
 def without_progress(text):
     """The lines that are not the progress of an ingest that takes long."""
-    return [line for line in text.splitlines() if not re.search(r'images .*/s  left \d', line)]
+    return [line for line in text.splitlines() if not re.search(r'images .*/s  (left|in) \d', line)]
 
 
 def schema(name):
@@ -83,6 +83,20 @@ class IngestTest(FlowTest):
                     extension = ('jpg', 'JPEG', 'png')[i % 3]
                     write(self.path(f'{root}/{split}/{kind}/{i}.{extension}'), corpus(image))
         return root
+
+
+    def raw_records(self, dataset):
+        """Every record, found in the raw file by how it begins."""
+        data = read(self.path(dataset))
+        for start in re.finditer(rb'[\x88\x89]\xa4xxh3\xcf', data):
+            unpacker = msgpack.Unpacker(raw=False)
+            unpacker.feed(data[start.start():start.start() + 65536])
+            yield unpacker.unpack()
+
+    def records(self, dataset):
+        """Every record as the schema sees it: binaries as text."""
+        for record in self.raw_records(dataset):
+            yield {k: v.hex() if isinstance(v, bytes) else v for k, v in record.items()}
 
 
 class Folders(IngestTest):
@@ -141,16 +155,74 @@ class Folders(IngestTest):
             for r in records:
                 check.validate(r)
 
-    def records(self, dataset):
-        """Every record, found in the raw file by how it begins, as the schema sees it: binaries as text."""
-        data, start = read(self.path(dataset)), b'\x88\xa4xxh3\xcf'
-        at = data.find(start)
-        while at >= 0:
-            unpacker = msgpack.Unpacker(raw=False)
-            unpacker.feed(data[at:at + 65536])
-            record = unpacker.unpack()
-            yield {k: v.hex() if isinstance(v, bytes) else v for k, v in record.items()}
-            at = data.find(start, at + 1)
+
+
+class Rewriting(IngestTest):
+    """--restart and --short-side."""
+
+    def test_restart_keeps_pixels_and_adds_an_index(self):
+        self.pets()
+        self.ingest('--format', 'folder', '--in', 'pets', '--out', 'plain.lmdb', '--result', 'plain.json')
+        done = self.ingest('--format', 'folder', '--in', 'pets', '--out', 'x.lmdb', '--restart', '--result', 'x.json')
+        self.assertIn('--restart: 8 JPEGs were re-coded, 0 kept as they were', done.stderr)
+        result, plain = (json.loads(read(self.path(f))) for f in ('x.json', 'plain.json'))
+        jsonschema.validate(result, schema('result-ingest'))
+        self.assertEqual((result['recoded'], result['settings']['restart']), (8, True))
+        self.assertEqual((plain['recoded'], 'restart' in plain['settings']), (0, False))
+        self.assertEqual(result['dataset']['mean'], plain['dataset']['mean'], 'the pixels are the same')
+        self.assertEqual(result['dataset']['std'], plain['dataset']['std'])
+        self.assertNotEqual(result['dataset']['fingerprint'], plain['dataset']['fingerprint'])
+        self.assertIn('8 JPEG (8 with an index of restart intervals), 6 RGB', self.ingest('info', 'x.lmdb', '--verify').stdout)
+        self.assertIn('8 JPEG, 6 RGB', self.ingest('info', 'plain.lmdb', '--verify').stdout)
+        check = jsonschema.Draft202012Validator(schema('record'))
+        for r in self.records('x.lmdb'):
+            check.validate(r)
+        for r in self.raw_records('x.lmdb'):
+            self.assertEqual('restarts' in r, r['encoding'] == 'jpeg')
+            places = [int.from_bytes(r['restarts'][i:i + 4], 'little') for i in range(0, len(r.get('restarts', b'')), 4)]
+            for i, place in enumerate(places[1:]):
+                self.assertEqual(r['bytes'][place - 2:place], bytes([0xff, 0xd0 + i % 8]))
+            self.assertNotIn(b'\xff\xc2', r['bytes'][:200] if r['encoding'] == 'jpeg' else b'', 'progressive becomes baseline')
+        for f in ('plain', 'x'):
+            self.ingest('info', f'{f}.lmdb', '--sheet', f'{f}.png')
+        self.assertEqual(read(self.path('x.png')), read(self.path('plain.png')))
+
+    def test_short_side_scales_down_and_never_up(self):
+        write(self.path('in/a.jpg'), corpus('jpeg/rgb'))
+        write(self.path('in/b.png'), corpus('png/rgb'))
+        self.ingest('--format', 'folder', '--in', 'in', '--out', 'plain.lmdb')
+        before = {r['encoding']: (r['width'], r['height']) for r in self.raw_records('plain.lmdb')}
+        self.assertGreater(min(before['jpeg']), 8)
+        done = self.ingest('--format', 'folder', '--in', 'in', '--out', 'x.lmdb', '--short-side', '8', '--quality', '80', '--restart', '--result', 'r.json')
+        self.assertIn(f'--short-side: {sum(min(size) > 8 for size in before.values())} images were scaled down', done.stderr)
+        for r in self.raw_records('x.lmdb'):
+            w, h = before[r['encoding']]
+            expected = (w, h) if min(w, h) <= 8 else (8, 8 * h // w) if w <= h else (8 * w // h, 8)
+            self.assertEqual((r['width'], r['height']), expected)
+        result = json.loads(read(self.path('r.json')))
+        jsonschema.validate(result, schema('result-ingest'))
+        self.assertEqual({k: result['settings'][k] for k in ('short_side', 'quality')}, {'short_side': 8, 'quality': 80})
+        self.ingest('info', 'x.lmdb', '--verify')
+        self.ingest('--format', 'folder', '--in', 'in', '--out', 'same.lmdb', '--short-side', '4096')
+        self.assertEqual(self.info('same.lmdb')['fingerprint'], self.info('plain.lmdb')['fingerprint'])
+
+    def test_boxes_are_scaled(self):
+        flags = ('--format', 'shapes', '--train', '20', '--test', '0', '--size', '64')
+        self.ingest(*flags, '--out', 'a.lmdb')
+        self.ingest(*flags, '--out', 'b.lmdb', '--short-side', '16')
+        boxes = {f: sorted(r['boxes'][0] for r in self.raw_records(f'{f}.lmdb')) for f in 'ab'}
+        self.assertEqual([[x / 4 for x in box[:4]] + box[4:] for box in boxes['a']], boxes['b'])
+        self.assertEqual({(r['width'], r['height'], r['encoding']) for r in self.raw_records('b.lmdb')}, {(16, 16, 'rgb8')})
+
+    def test_threads_leave_no_trace(self):
+        self.pets()
+        for threads in ('1', '5'):
+            self.ingest('--format', 'folder', '--in', 'pets', '--out', f'{threads}.lmdb', '--name', 'x', '--restart', '--short-side', '9', '--threads', threads)
+        self.assertEqual(read(self.path('1.lmdb')), read(self.path('5.lmdb')))
+
+    def test_command_line(self):
+        self.refused(2, '--short-side: 3 is neither 0 nor 8..65535', '--format', 'shapes', '--out', 'x.lmdb', '--short-side', '3')
+        self.refused(2, '--quality: 0 is not 1..100', '--format', 'shapes', '--out', 'x.lmdb', '--quality', '0')
 
 
 class BadInput(IngestTest):
@@ -169,6 +241,7 @@ class BadInput(IngestTest):
                 flags = ('--format', 'folder', '--in', 'pets', '--out', 'pets.lmdb')
                 self.refused(1, f'pets/train/dog/{name}: {message}', *flags)
                 self.refused(1, '(--skip-bad leaves such images out)', *flags)
+                self.refused(1, f'pets/train/dog/{name}: {message}', *flags, '--restart', '--short-side', '16')
                 done = self.ingest(*flags, '--skip-bad', '--replace')
                 self.assertIn(f'skipped pets/train/dog/{name}: {message}', done.stderr)
                 self.assertEqual(self.counts('pets.lmdb'), {'train': 7, 'test': 7})
@@ -319,6 +392,37 @@ class Interrupted(IngestTest):
         self.assertEqual(len(glob.glob(self.path('x.lmdb.tmp-*'))), 1, "a live ingest's file is left alone")
         self.assertEqual(running.stop(signal.SIGTERM), 130)
         self.assertEqual(self.counts('x.lmdb'), {'train': 30, 'test': 3})
+
+
+class InterruptedRewriting(IngestTest):
+    """The same where images are re-coded: many links to one JPEG."""
+
+    def many(self, n):
+        write(self.path('many/0.jpg'), corpus('jpeg/rgb'))
+        for i in range(1, n):
+            os.link(self.path('many/0.jpg'), self.path(f'many/{i}.jpg'))
+        return ('--format', 'folder', '--in', 'many', '--out', 'x.lmdb', '--restart')
+
+    def on_disk(self):
+        try:
+            return max(map(os.path.getsize, glob.glob(self.path('x.lmdb.tmp-*'))), default=0)
+        except FileNotFoundError:  # renamed in this moment
+            return 0
+
+    def test_killed(self):
+        self.ingest('--format', 'shapes', '--train', '30', '--test', '3', '--out', 'x.lmdb')
+        old = read(self.path('x.lmdb'))
+        p = self.start([INGEST, *self.many(5000), '--replace'], 'ingest')
+        self.until(lambda: not p.running() or self.on_disk() > 1 << 16, 'data on disk')
+        p.stop(signal.SIGKILL)
+        if read(self.path('x.lmdb')) != old:  # it was done before it was killed: then it is all there
+            self.assertEqual(self.counts('x.lmdb'), {'train': 5000})
+        self.ingest('info', 'x.lmdb', '--verify')
+
+    def test_full_disk(self):
+        limit = 1 << 17
+        self.refused(1, 'x.lmdb: File too large; free some space or choose another place', *self.many(1000),
+                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
 
 
 class FullDisk(IngestTest):

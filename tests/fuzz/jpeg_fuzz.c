@@ -6,6 +6,7 @@
 #include "fuzz.h"
 #include "image/image.h"
 #include "image/jpeg.h"
+#include "image/jpeg_recode.h"
 
 enum { MAX_PIXELS = 1 << 16 /* a few bytes may ask for 2^28: allowed, but slow */ };
 
@@ -19,21 +20,46 @@ static struct rect choose(const uint8_t *data, size_t size, int32_t width, int32
   return r;
 }
 
+static void expect_part(const struct image *whole, struct rect r, const uint8_t *part) {
+  size_t row = 3 * (size_t)r.width;
+  for (int32_t y = 0; y < r.height; y++)
+    if (memcmp(part + (size_t)y * row,
+               whole->pixels + 3 * ((size_t)(r.top + y) * (size_t)whole->width + (size_t)r.left), row) != 0)
+      __builtin_trap();
+}
+
+/* What can be decoded can be re-coded, and parts of that have the same pixels; with a wrong place in the index
+ * they have some pixels or are an error. */
+static void decode_recoded(struct jpeg_decoder *d, const uint8_t *data, size_t size, struct rect r,
+                           uint8_t *part, const struct image *whole) {
+  struct jpeg_recoded re;
+  if (jpeg_recode(data, size, whole, &re) != OK) __builtin_trap();
+  if (!re.bytes) return;
+  const struct jpeg_file file = {
+      re.bytes, re.size, {whole->width, whole->height}, re.restarts, re.n_restarts};
+  if (jpeg_decode_region(d, &file, r, part) != OK) __builtin_trap();
+  expect_part(whole, r, part);
+  uint64_t h = XXH3_64bits_withSeed(data, size, 1);
+  memcpy(re.restarts + 4 * (h % re.n_restarts), (uint8_t *)&h + 4, 4);
+  jpeg_decode_region(d, &file, r, part);
+  jpeg_recoded_free(&re);
+}
+
 /* Where the whole can be decoded, a part can be, to the same pixels. */
 static void decode_part(const uint8_t *data, size_t size, struct image_header header,
                         const struct image *whole) {
   struct jpeg_decoder *d;
-  const struct jpeg_file file = {data, size, {header.width, header.height}};
+  const struct jpeg_file file = {.bytes = data, .size = size, .whole = {header.width, header.height}};
   struct rect r = choose(data, size, header.width, header.height);
   size_t row = 3 * (size_t)r.width;
   uint8_t *part = malloc(row * (size_t)r.height);
   if (!part || jpeg_decoder_open(&d) != OK) abort();
   enum status st = jpeg_decode_region(d, &file, r, part);
   if (whole->pixels && st != OK) __builtin_trap();
-  for (int32_t y = 0; whole->pixels && y < r.height; y++)
-    if (memcmp(part + (size_t)y * row,
-               whole->pixels + 3 * ((size_t)(r.top + y) * (size_t)whole->width + (size_t)r.left), row) != 0)
-      __builtin_trap();
+  if (whole->pixels) {
+    expect_part(whole, r, part);
+    decode_recoded(d, data, size, r, part, whole);
+  }
   jpeg_decoder_close(&d);
   free(part);
 }

@@ -6,8 +6,9 @@
 #include "base/rng.h"
 #include "image/image.h"
 #include "image/jpeg.h"
+#include "image/jpeg_recode.h"
 
-enum { KINDS = 18, FORMS = 7, REGIONS = 24 };
+enum { KINDS = 18, FORMS = 7, REGIONS = 16 };
 
 static const struct kind {
   const char *name;
@@ -110,18 +111,30 @@ static void expect_part(const struct image *whole, struct rect p, const uint8_t 
                whole->width, whole->height, y, p.left, p.top, p.width, p.height);
 }
 
+static void check_regions(struct jpeg_decoder *d, const struct jpeg_file *file, const struct image *whole,
+                          struct rng *r, const char *what) {
+  for (int i = 0; i < REGIONS; i++) {
+    struct rect p = draw_region(r, i, whole->width, whole->height);
+    uint8_t *part = malloc(3 * (size_t)p.width * (size_t)p.height); /* its own, so that asan sees its end */
+    assert_int_equal(jpeg_decode_region(d, file, p, part), OK);
+    expect_part(whole, p, part, what);
+    free(part);
+  }
+}
+
+/* The file as it is, and re-coded. */
 static void check_file(struct jpeg_decoder *d, const uint8_t *bytes, size_t size, struct rng *r,
                        const char *what) {
   struct image whole;
+  struct jpeg_recoded re;
   assert_int_equal(jpeg_decode(bytes, size, &whole), OK);
-  const struct jpeg_file file = {bytes, size, {whole.width, whole.height}};
-  for (int i = 0; i < REGIONS; i++) {
-    struct rect p = draw_region(r, i, whole.width, whole.height);
-    uint8_t *part = malloc(3 * (size_t)p.width * (size_t)p.height); /* its own, so that asan sees its end */
-    assert_int_equal(jpeg_decode_region(d, &file, p, part), OK);
-    expect_part(&whole, p, part, what);
-    free(part);
-  }
+  const struct extent extent = {whole.width, whole.height};
+  check_regions(d, &(struct jpeg_file){.bytes = bytes, .size = size, .whole = extent}, &whole, r, what);
+  assert_int_equal(jpeg_recode(bytes, size, &whole, &re), OK);
+  assert_non_null(re.bytes);
+  check_regions(d, &(struct jpeg_file){re.bytes, re.size, extent, re.restarts, re.n_restarts}, &whole, r,
+                what);
+  jpeg_recoded_free(&re);
   image_free(&whole);
 }
 
@@ -170,8 +183,74 @@ static void errors_leave_a_decoder_usable(void **state) {
   free(bytes);
 }
 
+/* An index that is not the file's is an error, wherever it is wrong within the part. */
+static void a_wrong_index_is_an_error(void **state) {
+  (void)state;
+  struct jpeg_decoder *d;
+  struct jpeg_recoded re;
+  struct image whole;
+  struct rng r = rng_at(3, 0, 0, 0);
+  unsigned long size;
+  static const int32_t side[2] = {130, 41};
+  uint8_t *bytes = make(&kinds[0], &forms[0], side, &r, &size), out[130 * 41 * 3];
+  assert_int_equal(jpeg_decoder_open(&d), OK);
+  assert_int_equal(jpeg_decode(bytes, size, &whole), OK);
+  assert_int_equal(jpeg_recode(bytes, size, &whole, &re), OK);
+  assert_int_equal(re.n_restarts, (17 * 6 + 7) / 8); /* blocks of the image, eight of them an interval */
+  struct jpeg_file file = {re.bytes, re.size, {130, 41}, re.restarts, re.n_restarts};
+  for (size_t i = 0; i < 4 * re.n_restarts; i++) {
+    re.restarts[i] ^= 1;
+    assert_int_equal(jpeg_decode_region(d, &file, (struct rect){0, 0, 130, 41}, out), E_FORMAT);
+    assert_non_null(strstr(fail_message(), "index of restart intervals"));
+    re.restarts[i] ^= 1;
+  }
+  file.n_restarts--;
+  assert_int_equal(jpeg_decode_region(d, &file, (struct rect){0, 0, 1, 1}, out), E_FORMAT);
+  file = (struct jpeg_file){bytes, size, {130, 41}, re.restarts, re.n_restarts}; /* without markers */
+  assert_int_equal(jpeg_decode_region(d, &file, (struct rect){0, 0, 1, 1}, out), E_FORMAT);
+  file = (struct jpeg_file){re.bytes, re.size, {130, 41}, re.restarts, re.n_restarts};
+  assert_int_equal(jpeg_decode_region(d, &file, (struct rect){0, 0, 130, 41}, out), OK);
+  expect_part(&whole, (struct rect){0, 0, 130, 41}, out, "the right index");
+  jpeg_recoded_free(&re);
+  image_free(&whole);
+  jpeg_decoder_close(&d);
+  free(bytes);
+}
+
+/* Whatever is broken, a part is what libjpeg makes of the whole, or an error where that is one. */
+static void damaged_files_are_judged_by_libjpeg(void **state) {
+  (void)state;
+  struct jpeg_decoder *d;
+  int whole_files = 0, parts = 0;
+  assert_int_equal(jpeg_decoder_open(&d), OK);
+  for (uint32_t i = 0; i < 600; i++) {
+    struct rng r = rng_at(4, i, 0, 0);
+    unsigned long size;
+    static const int32_t side[2] = {64, 33};
+    static uint8_t out[64 * 33 * 3];
+    uint8_t *bytes = make(&kinds[i % 4], &forms[i % 3 ? 0 : 4], side, &r, &size);
+    bytes[size - 1 - rng_below(rng_next(&r), (uint32_t)size / 2)] ^=
+        (uint8_t)(1U << rng_below(rng_next(&r), 8));
+    struct image whole;
+    struct rect all = {0, 0, 64, 33};
+    bool fine = jpeg_decode(bytes, size, &whole) == OK;
+    const struct jpeg_file file = {.bytes = bytes, .size = size, .whole = {64, 33}};
+    enum status st = jpeg_decode_region(d, &file, all, out);
+    if (fine) assert_int_equal(st, OK);
+    if (fine) expect_part(&whole, all, out, "a damaged file");
+    whole_files += fine;
+    parts += st == OK;
+    image_free(&whole);
+    free(bytes);
+  }
+  assert_in_range(whole_files, 100, 590); /* both outcomes did occur */
+  assert_in_range(parts, whole_files, 600);
+  jpeg_decoder_close(&d);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(any_part_of_any_kind_of_file),
-                                     cmocka_unit_test(errors_leave_a_decoder_usable)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(any_part_of_any_kind_of_file), cmocka_unit_test(errors_leave_a_decoder_usable),
+      cmocka_unit_test(a_wrong_index_is_an_error), cmocka_unit_test(damaged_files_are_judged_by_libjpeg)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,7 +104,7 @@ static void written_samples_read_back(void **state) {
   assert_int_equal(dataset_read(d, N + 1, &r), E_NOT_FOUND);
   assert_null(dataset_split(d, "val"));
   assert_non_null(strstr(fail_message(), "it has: train test"));
-  check(dataset_verify(d));
+  check(dataset_verify(d, NULL));
   dataset_close(&d);
   assert_null(d);
 }
@@ -164,7 +164,7 @@ static void an_empty_split_is_fine(void **state) {
   check(dataset_open(&d, "a.lmdb"));
   assert_int_equal(dataset_split(d, "train")->count, 0);
   assert_int_equal(dataset_info(d)->n_classes, 0);
-  check(dataset_verify(d));
+  check(dataset_verify(d, NULL));
   dataset_close(&d);
 }
 
@@ -313,7 +313,7 @@ static void a_damaged_sample_is_named(void **state) {
   check(dataset_read(d, 2, &r));
   assert_int_equal(dataset_read(d, 3, &r), E_FORMAT);
   assert_string_equal(fail_message(), "a.lmdb: sample 3: damaged: its checksum does not match");
-  assert_int_equal(dataset_verify(d), E_FORMAT);
+  assert_int_equal(dataset_verify(d, NULL), E_FORMAT);
   dataset_close(&d);
 }
 
