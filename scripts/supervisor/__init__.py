@@ -7,6 +7,7 @@
     crew       the workers of a stage            control    commands for a supervisor at work
     meter      what workers have done            bottleneck who holds up the rest
     metrics    figures for Prometheus            ledger     two ledgers compared
+    graph      a pipeline as a picture           layout     where its cards stand
     live       progress for people               report     report.html
     ledger     two ledgers compared              cli        the commands
 """

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from . import control, crew, ledger
+from . import control, crew, graph, ledger
 from . import pipeline as pipelines
 from .errors import Failure, Interrupted, suggest
 from .execute import Executor, Selection
@@ -14,7 +14,7 @@ from .live import View, count, duration, progress_text
 from .metrics import Exporter
 from .process import StopRequest
 from .programs import Programs
-from .state import RunFolder, alive, read_json
+from .state import RunFolder, alive, read_json, write_text
 
 
 def run_command(a):
@@ -46,6 +46,7 @@ def _execute(pipeline, programs, selection, a):
     if left:
         print(f"ended {', '.join(left)}, left by a supervisor that was killed", flush=True)
     run.register_supervisor()
+    write_text(run.graph_file, graph.draw(pipeline))
     view, exporter, finished = View([n for n in pipeline.stages if n in selection.names]), None, False
     try:
         if a.metrics:
@@ -175,6 +176,15 @@ def ledger_command(a):
     return 0 if same else 1
 
 
+def graph_command(a):
+    """Draws a pipeline file as SVG."""
+    programs = Programs()
+    pipeline = pipelines.load(a.file, a.set, programs if programs.kinds() else None)
+    write_text(a.out, graph.draw(pipeline))
+    print(f'{a.file}: {len(pipeline.stages)} stages drawn in {a.out}')
+    return 0
+
+
 def report_command(a):
     """Writes report.html anew."""
     _write_report(_find_run(a), Programs())
@@ -213,6 +223,7 @@ def _count(text):
 
 _METRICS = (['--metrics'], {'metavar': 'HOST:PORT', 'help': 'answer Prometheus at http://HOST:PORT/metrics while it runs (host 127.0.0.1 if only '
                                                           'a port is given; port 0: any that is free)'})
+_OUT = (['--out'], {'metavar': 'SVG', 'default': 'graph.svg', 'help': 'where the picture goes (default: graph.svg)'})
 _COUNT = (['count'], {'metavar': 'N', 'nargs': '?', 'type': _count, 'help': 'augment workers'})
 _AUGMENT = (['--augment'], {'metavar': 'N', 'type': _count, 'help': 'the same'})
 _DECODE = (['--decode'], {'metavar': 'N', 'type': _count, 'help': 'decode workers'})
@@ -230,6 +241,7 @@ COMMANDS = {
     'scale': (scale_command, [_STAGE, _COUNT, _AUGMENT, _DECODE, _LATEST]),
     'ledger': (ledger_command, [_DIFF, _FIRST, _SECOND]),
     'validate': (validate_command, [_FILE, _SET]),
+    'graph': (graph_command, [_FILE, _OUT, _SET]),
     'report': (report_command, [_LATEST]),
 }
 

@@ -21,7 +21,7 @@ def write(run, programs):
     with open(_CSS, encoding='utf-8') as stream:
         css = stream.read()
     name = run.state.get('pipeline', {}).get('name', os.path.basename(run.path))
-    sections = [_head(run, name), _accuracy(run), _losses(run), _pairs(run, programs), _stages(run), _settings(run)]
+    sections = [_head(run, name), _accuracy(run), _losses(run), _pairs(run, programs), _graph(run), _stages(run), _settings(run)]
     page = ('<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f'<title>{_e(name)} · Tandem</title><style>\n{css}</style></head><body><main>\n'
@@ -118,6 +118,14 @@ def _preview(run, programs, name, record, policy):
             return None
     with open(picture, 'rb') as stream:
         return base64.b64encode(stream.read()).decode()
+
+
+def _graph(run):
+    try:
+        with open(run.graph_file, encoding='utf-8') as stream:
+            return f'<h2>Pipeline</h2>{stream.read()}'
+    except FileNotFoundError:
+        return ''
 
 
 def _stages(run):

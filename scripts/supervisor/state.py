@@ -67,6 +67,11 @@ class RunFolder:
     def stage_folder(self, name):
         return os.path.join(self.path, name)
 
+    @property
+    def graph_file(self):
+        """The pipeline's picture, for the report."""
+        return os.path.join(self._own, 'graph.svg')
+
     def exists(self):
         return os.path.isfile(os.path.join(self._own, 'state.json'))
 

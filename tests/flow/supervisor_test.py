@@ -163,7 +163,7 @@ class Incremental(Case):
         os.remove(os.path.join(self.run_folder, 'report.html'))
         self.tandem('report', '--run', self.run_folder)
         page = read(self.run_folder, 'report.html').decode()
-        for words in ('Linear accuracy', 'class="total"', 'data:image/png;base64,', 'pretrain', 'images/s'):
+        for words in ('Linear accuracy', 'class="total"', 'data:image/png;base64,', 'pretrain', 'images/s', 'class="tg"'):
             self.assertTrue(words in page, f'the report lacks {words}')
         self.assertEqual(re.findall(r'(?:src|href)="(?!data:)[^"]*"', page), [], 'the report must need no other file')
 
