@@ -27,6 +27,15 @@ def started_at(pid):
     return None if fields[0] == 'Z' else int(fields[19])
 
 
+def boot():
+    """Names this start of this machine."""
+    try:
+        with open('/proc/sys/kernel/random/boot_id', encoding='ascii') as stream:
+            return stream.read().strip()
+    except OSError:
+        return ''
+
+
 def alive(process):
     """Whether a recorded {pid, start} is still the same running process."""
     return bool(process) and started_at(process['pid']) == process['start']
@@ -76,13 +85,19 @@ class RunFolder:
         return os.path.isfile(os.path.join(self._own, 'state.json'))
 
     def load(self):
-        """Reads what happened. Raises Failure if another version wrote it."""
-        found = read_json(os.path.join(self._own, 'state.json'))
-        if found is None:
+        """Reads what happened. Raises Failure if another version wrote it, or if it cannot be read."""
+        path = os.path.join(self._own, 'state.json')
+        found = read_json(path)
+        if found is None and not os.path.exists(path):
             return
+        if not isinstance(found, dict) or not isinstance(found.get('stages', {}), dict):
+            raise Failure(f'{path} is damaged; delete {self._own} to forget what has run here, or choose another --run')
         if found.get('version') != VERSION:
             raise Failure(f"{self.path}: made by another version of Tandem (state {found.get('version')}, this one writes "
                           f'{VERSION}); choose another --run')
+        if found.get('boot') != boot():  # process numbers of then mean nothing now
+            found['children'] = []
+            found.pop('supervisor', None)
         self.state = found
 
     def save(self):
@@ -128,6 +143,7 @@ class RunFolder:
     # --- Processes ---
 
     def register_supervisor(self):
+        self.state['boot'] = boot()
         self.state['supervisor'] = {'pid': os.getpid(), 'start': started_at(os.getpid())}
         self.save()
 

@@ -1,4 +1,5 @@
 """The supervisor's parts by themselves: YAML with lines, flags from --help, hashes of content, numbers and charts of the report."""
+import json
 import os
 import sys
 import tempfile
@@ -9,7 +10,7 @@ sys.path.insert(0, os.path.join(os.environ['TANDEM_ROOT'], 'scripts'))
 from supervisor import charts, document, errors, live, results  # noqa: E402
 from supervisor.content import Contents  # noqa: E402
 from supervisor.programs import Flag  # noqa: E402
-from supervisor.state import RunFolder, alive, started_at  # noqa: E402
+from supervisor.state import RunFolder, alive, boot, started_at  # noqa: E402
 
 
 def write(path, text):
@@ -112,6 +113,28 @@ class Processes(unittest.TestCase):
         self.assertTrue(alive(me))
         self.assertFalse(alive(dict(me, start=me['start'] + 1)), 'another process with the same number')
         self.assertFalse(alive(None))
+
+
+class RunFolders(unittest.TestCase):
+    def folder(self, text):
+        return write(os.path.join(tempfile.mkdtemp(dir='.'), 'run', '.tandem', 'state.json'), text)
+
+    def test_processes_of_before_a_reboot_are_gone(self):
+        me = {'pid': os.getpid(), 'start': started_at(os.getpid())}
+        for when, here in ((boot(), True), ('another', False)):
+            state = {'version': 1, 'boot': when, 'stages': {'a': {'state': 'running'}}, 'children': [dict(me, name='a')], 'supervisor': me}
+            path = self.folder(json.dumps(state))
+            run = RunFolder(os.path.dirname(os.path.dirname(path)))
+            run.load()
+            self.assertEqual((bool(run.state['children']), alive(run.state.get('supervisor'))), (here, here))
+            self.assertEqual(run.state['stages'], state['stages'])
+
+    def test_a_damaged_state_is_said_so(self):
+        for text in ('', '{"version": 1, "sta', '[]', '{"version": 1, "stages": 3}'):
+            run = RunFolder(os.path.dirname(os.path.dirname(self.folder(text))))
+            with self.assertRaises(errors.Failure) as caught:
+                run.load()
+            self.assertIn('is damaged; delete ', str(caught.exception))
 
 
 class Report(unittest.TestCase):
