@@ -84,6 +84,10 @@ struct transform_op {
   /* The labels of an applied operation; those of a skipped one are zeros. NULL iff `labels` is. */
   void (*label)(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
                 float *labels);
+
+  /* What an applied operation drew, for a reader, where the labels do not say it: words like "name=value",
+   * lines ended by '\n'. NULL: the labels do. */
+  void (*describe)(const struct op_args *args, const float *value, char *text, size_t size);
 };
 
 /* Every operation, NULL at the end. Generated. */

@@ -65,6 +65,12 @@ struct view_draw {
 void policy_sample(const struct policy *policy, uint64_t seed, uint64_t step, uint32_t position,
                    struct extent own, struct extent partner, struct view_draw *draws);
 
+/* What was drawn for operation `op` of a view, in words for a reader: "name=value" and the like, lines ended by
+ * '\n'; empty if the operation was skipped or has nothing to say. *shared: the pair shares it. False, and
+ * nothing written, behind the last operation. */
+bool policy_describe(const struct policy *policy, int view, int op, const struct view_draw *draw,
+                     struct extent whole, bool *shared, char *text, size_t size);
+
 /* The smallest rectangle of the original that all views need. */
 struct rect policy_region(const struct policy *policy, const struct view_draw *draws);
 

@@ -14,7 +14,7 @@ struct preview {
   struct isa_options isa;
   const char *dataset, *policy, *split, *out;
   int64_t size, pairs, seed;
-  bool params;
+  bool params, captions;
 };
 
 static const struct opt opts[] = {
@@ -28,6 +28,8 @@ static const struct opt opts[] = {
     {"seed", OPT_INT, offsetof(struct preview, seed), "0", "selects images and draws"},
     {"out", OPT_STR, offsetof(struct preview, out), NULL, "the PNG file to write", .required = true},
     {"isa", OPT_TABLE, offsetof(struct preview, isa), .sub = isa_opts},
+    {"captions", OPT_BOOL, offsetof(struct preview, captions), "true",
+     "write what was drawn under the pictures"},
     {"params", OPT_BOOL, offsetof(struct preview, params), NULL,
      "also print every view's parameters, one JSON line each"},
     {0}};
@@ -51,29 +53,59 @@ static void print_params(const struct policy *policy, uint64_t id, const float *
   }
 }
 
-/* The images and draws of the pair at positions 2*pair and 2*pair+1 of step 0. */
-static enum status draw_pair(const struct preview *a, struct dataset *dataset, const struct split *split,
-                             const struct policy *policy, struct sheet *sheet, uint32_t pair) {
+/* The pair at positions 2*row and 2*row+1 of step 0. */
+struct pair {
   const struct index_entry *entry[2];
+  struct extent whole[2];
+  struct view_draw draws[2][POLICY_MAX_VIEWS];
+};
+
+static void sample_pair(const struct preview *a, const struct split *split, const struct policy *policy,
+                        uint32_t row, struct pair *p) {
+  for (uint32_t side = 0; side < 2; side++) {
+    uint64_t at = rng_permute((uint64_t)a->seed, 0, (uint64_t)split->count, 2 * row + side);
+    p->entry[side] = &split->entries[at];
+    p->whole[side] = (struct extent){p->entry[side]->width, p->entry[side]->height};
+  }
   for (uint32_t side = 0; side < 2; side++)
-    entry[side] = &split->entries[rng_permute((uint64_t)a->seed, 0, (uint64_t)split->count, 2 * pair + side)];
+    policy_sample(policy, (uint64_t)a->seed, 0, 2 * row + side, p->whole[side], p->whole[!side],
+                  p->draws[side]);
+}
+
+static enum status draw_pair(const struct preview *a, struct dataset *dataset, const struct policy *policy,
+                             struct sheet *sheet, uint32_t row, const struct pair *p) {
   enum status st = OK;
-  for (uint32_t side = 0; st == OK && side < 2; side++) {
-    struct extent own = {entry[side]->width, entry[side]->height},
-                  partner = {entry[!side]->width, entry[!side]->height};
-    struct view_draw draws[POLICY_MAX_VIEWS];
+  for (int side = 0; st == OK && side < 2; side++) {
+    uint64_t id = p->entry[side]->id;
     float params[POLICY_MAX_VIEWS * POLICY_MAX_PARAMS];
     struct record record;
     struct image image = {0};
-    policy_sample(policy, (uint64_t)a->seed, 0, 2 * pair + side, own, partner, draws);
-    st = dataset_read(dataset, entry[side]->id, &record);
+    st = dataset_read(dataset, id, &record);
     if (st == OK) st = decode(&record, &image);
-    if (st == OK) st = sheet_draw(sheet, (int32_t)pair, (int)side, &image, draws, params);
+    if (st == OK) st = sheet_draw(sheet, (int32_t)row, side, &image, p->draws[side], params);
     if (st != OK)
-      fail_within(st, "image %llu", (unsigned long long)entry[side]->id);
+      fail_within(st, "image %llu", (unsigned long long)id);
     else if (a->params)
-      print_params(policy, entry[side]->id, params);
+      print_params(policy, id, params);
     image_free(&image);
+  }
+  return st;
+}
+
+/* Every row's place depends on what is written under those above: all are measured first. */
+static enum status draw_all(const struct preview *a, struct dataset *dataset, const struct split *split,
+                            const struct policy *policy, struct sheet *sheet) {
+  int64_t pairs = 2 * a->pairs <= split->count ? a->pairs : split->count / 2;
+  struct pair p;
+  enum status st = OK;
+  for (uint32_t row = 0; st == OK && row < pairs; row++) {
+    sample_pair(a, split, policy, row, &p);
+    const struct view_draw *const draws[2] = {p.draws[0], p.draws[1]};
+    st = sheet_add(sheet, draws, p.whole);
+  }
+  for (uint32_t row = 0; st == OK && row < pairs; row++) {
+    sample_pair(a, split, policy, row, &p);
+    st = draw_pair(a, dataset, policy, sheet, row, &p);
   }
   return st;
 }
@@ -105,11 +137,11 @@ static enum status run(void *state) {
               (long long)split->count);
     goto out;
   }
-  int64_t pairs = 2 * a->pairs <= split->count ? a->pairs : split->count / 2;
-  TRY(sheet_open(&sheet, policy, (int32_t)pairs));
-  for (int64_t i = 0; st == OK && i < pairs; i++)
-    st = draw_pair(a, dataset, split, policy, sheet, (uint32_t)i);
-  if (st == OK) st = png_write(a->out, sheet_image(sheet));
+  char title[128];
+  snprintf(title, sizeof title, "%.80s, seed %lld", a->policy, (long long)a->seed);
+  TRY(sheet_open(&sheet, policy, title, a->captions));
+  TRY(draw_all(a, dataset, split, policy, sheet));
+  TRY(png_write(a->out, sheet_image(sheet)));
 out:
   sheet_close(&sheet);
   dataset_close(&dataset);

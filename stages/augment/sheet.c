@@ -1,43 +1,55 @@
 #include "sheet.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "caption.h"
+#include "font.h"
 #include "image/resize.h"
 
-enum { GAP = 2, GROUP_GAP = 8, MIN_CELL = 96, MAX_SIDE = 1 << 14 };
+enum { MARGIN = 12, GAP = 4, GROUP_GAP = 20, ROW_GAP = 22, HEAD = 2 * FONT_HEIGHT + FONT_HEIGHT + 14 };
+enum { TIE = 3, LINE_GAP = 5, OWN_GAP = 4, MIN_CELL = 192, MAX_SIDE = 1 << 14 };
 
-static const uint8_t outline[][3] = {{255, 140, 0},   {0, 160, 255}, {60, 200, 60}, {230, 60, 160},
-                                     {160, 110, 255}, {200, 200, 0}, {0, 200, 180}, {220, 90, 60}};
+/* Of the views: readable on white, and told apart on most pictures. */
+static const uint8_t outline[][3] = {{230, 110, 0},  {0, 120, 215}, {40, 150, 40}, {200, 40, 130},
+                                     {120, 80, 220}, {150, 130, 0}, {0, 140, 130}, {190, 70, 50}};
+static const uint8_t ink[3] = {40, 40, 40};
+
+struct row {
+  int32_t top;                      /* of its pictures */
+  int32_t shared[POLICY_MAX_VIEWS]; /* lines of what the pair shares */
+};
 
 struct sheet {
   const struct policy *policy;
+  char title[128];
+  bool captions;
   int32_t cell; /* side of one picture, pixels */
-  struct image image;
+  int32_t width, height, n_rows;
+  struct row *rows;
+  struct image image; /* from the first picture on */
   struct render *render;
   struct workspace work;
   uint8_t *view; /* [size, size, 3] of the largest view */
 };
 
-enum status sheet_open(struct sheet **out, const struct policy *policy, int32_t pairs) {
+enum status sheet_open(struct sheet **out, const struct policy *policy, const char *title, bool captions) {
   int32_t largest = 1, views = policy_views(policy);
   for (int v = 0; v < views; v++)
     if (policy_view_size(policy, v) > largest) largest = policy_view_size(policy, v);
-  int32_t zoom = (MIN_CELL + largest - 1) / largest, cell = largest * zoom;
-  int64_t width = (int64_t)(views + 1) * (2 * cell + GAP + GROUP_GAP) + GROUP_GAP;
-  int64_t height = (int64_t)pairs * (cell + GROUP_GAP) + GROUP_GAP;
+  int32_t cell = largest * ((MIN_CELL + largest - 1) / largest);
   *out = NULL;
-  if (width > MAX_SIDE || height > MAX_SIDE)
-    return fail(E_ARG, "the sheet would have %lld x %lld pixels; take fewer --pairs or a smaller --size",
-                (long long)width, (long long)height);
   struct sheet *s = calloc(1, sizeof *s);
   if (!s) return fail(E_MEMORY, "out of memory");
   *s = (struct sheet){.policy = policy,
+                      .captions = captions,
                       .cell = cell,
-                      .image = {(int32_t)width, (int32_t)height, malloc((size_t)(3 * width * height))},
+                      .width = 2 * MARGIN + (views + 1) * (2 * cell + GAP) + views * GROUP_GAP,
+                      .height = MARGIN + HEAD,
                       .view = malloc(3 * (size_t)largest * (size_t)largest)};
-  enum status st = s->image.pixels && s->view ? render_open(&s->render) : fail(E_MEMORY, "out of memory");
-  if (st == OK) memset(s->image.pixels, 255, (size_t)(3 * width * height));
+  snprintf(s->title, sizeof s->title, "%s", title);
+  enum status st = s->view ? render_open(&s->render) : fail(E_MEMORY, "out of memory");
   *out = s;
   if (st != OK) sheet_close(out);
   return st;
@@ -48,6 +60,7 @@ void sheet_close(struct sheet **sheet) {
   render_close(&(*sheet)->render);
   workspace_free(&(*sheet)->work);
   image_free(&(*sheet)->image);
+  free((*sheet)->rows);
   free((*sheet)->view);
   free(*sheet);
   *sheet = NULL;
@@ -55,14 +68,54 @@ void sheet_close(struct sheet **sheet) {
 
 const struct image *sheet_image(const struct sheet *sheet) { return &sheet->image; }
 
+static size_t columns_of(const struct sheet *s, bool shared) {
+  return (size_t)((shared ? 2 * s->cell + GAP : s->cell) / FONT_WIDTH);
+}
+
+/* The lines of a view's caption for one side, and how many of them the pair shares. */
+static int32_t count_lines(const struct sheet *s, int view, const struct view_draw *draw, struct extent whole,
+                           int32_t *shared) {
+  struct caption c = {.n_lines = 0};
+  caption_write(&c, s->policy, view, draw, whole, true, columns_of(s, true));
+  *shared = c.n_lines;
+  caption_write(&c, s->policy, view, draw, whole, false, columns_of(s, false));
+  return c.n_lines;
+}
+
+enum status sheet_add(struct sheet *s, const struct view_draw *const draws[2],
+                      const struct extent wholes[2]) {
+  struct row *rows = realloc(s->rows, (size_t)(s->n_rows + 1) * sizeof *rows), *row;
+  if (!rows) return fail(E_MEMORY, "out of memory");
+  s->rows = rows;
+  row = &rows[s->n_rows++];
+  *row = (struct row){.top = s->height};
+  int32_t most = s->captions;
+  for (int v = 0; s->captions && v < policy_views(s->policy); v++) {
+    int32_t own = 0;
+    for (int side = 0; side < 2; side++) {
+      int32_t shared, n = count_lines(s, v, &draws[side][v], wholes[side], &shared);
+      own = n > own ? n : own;
+      row->shared[v] = shared > row->shared[v] ? shared : row->shared[v];
+    }
+    most = row->shared[v] + own > most ? row->shared[v] + own : most;
+  }
+  s->height += s->cell + (most ? 2 * LINE_GAP + TIE + most * FONT_HEIGHT + OWN_GAP : 0) + ROW_GAP;
+  if (s->width <= MAX_SIDE && s->height <= MAX_SIDE) return OK;
+  return fail(E_ARG, "the sheet would have more than %d pixels; take fewer --pairs or a smaller --size",
+              MAX_SIDE);
+}
+
 static uint8_t *pixel(struct sheet *s, int32_t x, int32_t y) {
   return s->image.pixels + 3 * ((size_t)y * (size_t)s->image.width + (size_t)x);
 }
 
-/* Top left corner of a cell: group 0 holds the images, group v+1 view v. */
+/* Group 0 holds the images, group v+1 view v. */
+static int32_t group_left(const struct sheet *s, int group) {
+  return MARGIN + group * (2 * s->cell + GAP + GROUP_GAP);
+}
+
 static struct rect cell_at(const struct sheet *s, int32_t pair, int group, int side) {
-  return (struct rect){GROUP_GAP + group * (2 * s->cell + GAP + GROUP_GAP) + side * (s->cell + GAP),
-                       GROUP_GAP + pair * (s->cell + GROUP_GAP), s->cell, s->cell};
+  return (struct rect){group_left(s, group) + side * (s->cell + GAP), s->rows[pair].top, s->cell, s->cell};
 }
 
 static void draw_outline(struct sheet *s, struct rect r, const uint8_t colour[3]) {
@@ -115,18 +168,70 @@ static void draw_view(struct sheet *s, struct rect cell, int32_t size) {
              s->view + 3 * ((size_t)(y / zoom) * (size_t)size + (size_t)(x / zoom)), 3);
 }
 
+static void fill(struct sheet *s, struct rect r, const uint8_t colour[3]) {
+  for (int32_t y = r.top; y < r.top + r.height; y++)
+    for (int32_t x = r.left; x < r.left + r.width; x++) memcpy(pixel(s, x, y), colour, 3);
+}
+
+static void write_line(struct sheet *s, int32_t x, int32_t y, const char *text, size_t n,
+                       const uint8_t colour[3]) {
+  font_draw(&s->image, x, y, text, n, 1, colour);
+}
+
+static void write_caption(struct sheet *s, int32_t x, int32_t y, const struct caption *c) {
+  for (int i = 0; i < c->n_lines; i++)
+    write_line(s, x, y + i * FONT_HEIGHT, c->line[i].text, c->line[i].length, ink);
+}
+
+/* Under a view: what the pair shares, tied together by a line over both, then this side's own. */
+static void write_captions(struct sheet *s, int32_t pair, int view, int side, const struct view_draw *draw,
+                           struct extent whole) {
+  struct rect cell = cell_at(s, pair, view + 1, side);
+  int32_t y = cell.top + s->cell + LINE_GAP, shared = s->rows[pair].shared[view];
+  struct caption c = {.n_lines = 0};
+  if (shared && side == 0) {
+    fill(s, (struct rect){cell.left, y, 2 * s->cell + GAP, TIE}, outline[view]);
+    caption_write(&c, s->policy, view, draw, whole, true, columns_of(s, true));
+    write_caption(s, cell.left, y + TIE + LINE_GAP, &c);
+  }
+  caption_write(&c, s->policy, view, draw, whole, false, columns_of(s, false));
+  write_caption(s, cell.left, y + TIE + LINE_GAP + shared * FONT_HEIGHT + (shared ? OWN_GAP : 0), &c);
+}
+
+static void write_head(struct sheet *s) {
+  font_draw(&s->image, MARGIN, MARGIN, s->title, strlen(s->title), 2, ink);
+  int32_t y = MARGIN + HEAD - FONT_HEIGHT - LINE_GAP;
+  static const char images[] = "image and partner";
+  write_line(s, MARGIN, y, images, sizeof images - 1, ink);
+  for (int v = 0; v < policy_views(s->policy); v++) {
+    char text[64];
+    int n = snprintf(text, sizeof text, "view %d, %d pixels", v + 1, policy_view_size(s->policy, v));
+    write_line(s, group_left(s, v + 1), y, text, (size_t)n, outline[v]);
+  }
+}
+
+/* The white sheet with its head. */
+static enum status begin(struct sheet *s) {
+  size_t bytes = 3 * (size_t)s->width * (size_t)s->height;
+  s->image = (struct image){s->width, s->height, malloc(bytes)};
+  if (!s->image.pixels) return fail(E_MEMORY, "out of memory");
+  memset(s->image.pixels, 255, bytes);
+  write_head(s);
+  return OK;
+}
+
 enum status sheet_draw(struct sheet *sheet, int32_t pair, int side, const struct image *image,
                        const struct view_draw *draws, float *params) {
-  struct source source = {image->pixels, {0, 0, image->width, image->height}, {image->width, image->height}};
-  enum status st = draw_original(sheet, cell_at(sheet, pair, 0, side), image, draws);
+  struct extent whole = {image->width, image->height};
+  struct source source = {image->pixels, {0, 0, whole.width, whole.height}, whole};
+  enum status st = sheet->image.pixels ? OK : begin(sheet);
+  if (st == OK) st = draw_original(sheet, cell_at(sheet, pair, 0, side), image, draws);
   for (int v = 0; st == OK && v < policy_views(sheet->policy); v++) {
     st = render_view(sheet->render, sheet->policy, v, &draws[v], &source, sheet->view, params);
     params += policy_params(sheet->policy, v, NULL);
     if (st != OK) break;
-    struct rect cell = cell_at(sheet, pair, v + 1, side);
-    draw_view(sheet, cell, policy_view_size(sheet->policy, v));
-    draw_outline(sheet, (struct rect){cell.left - 1, cell.top - 1, cell.width + 2, cell.height + 2},
-                 outline[v]);
+    draw_view(sheet, cell_at(sheet, pair, v + 1, side), policy_view_size(sheet->policy, v));
+    if (sheet->captions) write_captions(sheet, pair, v, side, &draws[v], whole);
   }
   return st;
 }

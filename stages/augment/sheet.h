@@ -1,5 +1,6 @@
-/* A sheet of aligned pairs as one picture. A row is a pair: the image and its partner with the outlines of
- * their crops, then for every view the image's and the partner's. Not thread-safe. */
+/* A sheet of pairs as one picture. A row is a pair: the image and its partner with the outlines of their
+ * crops, then for every view the image's and the partner's. Under a view stands what was drawn for it: over
+ * the width of both what the pair shares, under each what is its own. Not thread-safe. */
 #ifndef AUGMENT_SHEET_H
 #define AUGMENT_SHEET_H
 
@@ -8,10 +9,15 @@
 
 struct sheet;
 
-/* An empty sheet for `pairs` rows under `policy`, which is borrowed until close. E_ARG (too large to draw),
- * E_MEMORY. */
-enum status sheet_open(struct sheet **out, const struct policy *policy, int32_t pairs);
+/* An empty sheet under `policy`, which is borrowed until close. title: written on top. captions: whether what
+ * was drawn is written. E_MEMORY. */
+enum status sheet_open(struct sheet **out, const struct policy *policy, const char *title, bool captions);
 void sheet_close(struct sheet **sheet);
+
+/* Adds a row for a pair: draws and sizes of image and partner. All rows come before the first picture. E_ARG
+ * (the sheet would be too large), E_MEMORY. */
+enum status sheet_add(struct sheet *sheet, const struct view_draw *const draws[2],
+                      const struct extent wholes[2]);
 
 /* Draws the image at `side` (0: image, 1: partner) of row `pair`, and its views. params receives the labels
  * of all views one after another, room for POLICY_MAX_VIEWS * POLICY_MAX_PARAMS. Errors: as render_view. */

@@ -125,6 +125,15 @@ class Preview(unittest.TestCase):
         self.assertEqual(png_size('all.png'), png_size('six.png'))
         self.assertLess(png_size('test.png')[1], png_size('six.png')[1])
 
+    def test_views_of_any_policy_with_and_without_captions(self):
+        for policy in ('stl10/none+augmix+essl', 'evaluate', 'imagenet/all'):
+            sizes = []
+            for flag in ('--captions', '--no-captions'):
+                run(AUGMENT, 'preview', '--dataset', 'shapes.lmdb', '--policy', policy, '--pairs', 2, flag, '--out', 'any.png')
+                sizes.append(png_size('any.png'))
+            self.assertEqual(sizes[0][0], sizes[1][0])
+            self.assertGreater(sizes[0][1], sizes[1][1])
+
     def test_parameters_of_a_pair_agree_but_for_its_own(self):
         lines = [json.loads(x) for x in self.preview('p.png', '--pairs', 2, '--params').splitlines()]
         self.assertEqual(len(lines), 2 * 2 * 2)

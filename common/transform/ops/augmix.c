@@ -2,8 +2,10 @@
  * in order: the weights, Dirichlet(alpha, ..., alpha), and m, Beta(alpha, alpha), both as normalised Gammas,
  * which for a whole alpha are sums of exponentials; then per chain its depth and three operations (also those
  * beyond its depth): kind, level u from U(0.1, severity), sign. */
-#include "image/augmix.h"
+#include <stdio.h>
+
 #include "base/numeric.h"
+#include "image/augmix.h"
 #include "transform/op.h"
 
 enum { WIDTH, SEVERITY, ALPHA, SIZE };
@@ -88,6 +90,25 @@ static void label(const struct op_args *args, const float *value, struct rect cr
   out[0] = value[0];
 }
 
+/* m, then a line per chain: its weight and operations. */
+static void describe(const struct op_args *args, const float *value, char *text, size_t size) {
+  static const char *const names[AUGMIX_KINDS] = {"autocontrast", "equalize",    "posterize",
+                                                  "solarize",     "rotate",      "shear_x",
+                                                  "shear_y",      "translate_x", "translate_y"};
+  struct augmix mix = mixture(args, value);
+  size_t used = (size_t)snprintf(text, size, "augmix.m=%.3g", (double)mix.m);
+  for (int k = 0; k < mix.width && used < size; k++) {
+    const struct augmix_chain *chain = &mix.chain[k];
+    used += (size_t)snprintf(text + used, size - used, "\n  %.2f:", (double)chain->weight);
+    for (int i = 0; i < chain->depth && used < size; i++) {
+      const struct augmix_op *op = &chain->op[i];
+      used += (size_t)snprintf(text + used, size - used, " %s", names[op->kind]);
+      if (op->kind > AUGMIX_EQUALIZE && used < size)
+        used += (size_t)snprintf(text + used, size - used, "=%.3g", (double)op->magnitude);
+    }
+  }
+}
+
 const struct transform_op transform_op_augmix = {.name = "augmix",
                                                  .summary = "a mixture of chains of operations (AugMix)",
                                                  .where = OP_IN_POLICY,
@@ -96,4 +117,5 @@ const struct transform_op transform_op_augmix = {.name = "augmix",
                                                  .n_values = N_VALUES,
                                                  .sample = sample,
                                                  .apply = apply,
-                                                 .label = label};
+                                                 .label = label,
+                                                 .describe = describe};

@@ -1,5 +1,7 @@
 /* Brightness, contrast, saturation and hue by random factors in random order: factors U(1-s, 1+s), hue U(-s,
  * s). */
+#include <stdio.h>
+
 #include "image/color.h"
 #include "transform/op.h"
 
@@ -56,6 +58,17 @@ static void label(const struct op_args *args, const float *value, struct rect cr
   }
 }
 
+static void describe(const struct op_args *args, const float *value, char *text, size_t size) {
+  static const char *const names[KINDS] = {"brightness", "contrast", "saturation", "hue"};
+  (void)args;
+  size_t used = 0;
+  for (int i = 0; i < KINDS && used < size; i++) {
+    int kind = (int)value[i];
+    used += (size_t)snprintf(text + used, size - used, "%s%s=%.3g", i ? " " : "", names[kind],
+                             (double)value[KINDS + kind]);
+  }
+}
+
 const struct transform_op transform_op_color_jitter = {
     .name = "color_jitter",
     .summary = "brightness, contrast, saturation and hue by random factors, in random order",
@@ -65,4 +78,5 @@ const struct transform_op transform_op_color_jitter = {
     .n_values = 2 * KINDS,
     .sample = sample,
     .apply = apply,
-    .label = label};
+    .label = label,
+    .describe = describe};
