@@ -104,12 +104,34 @@ static enum status decode(const struct record *record, struct image *image) {
   return OK;
 }
 
+static uint32_t partner_of(const struct shard *s, uint32_t i) {
+  return (i ^ 1U) < s->ticket.ids.count ? i ^ 1U : i; /* `first` is even */
+}
+
+static void sample_image(const struct shard *s, uint32_t i, struct view_draw *draws) {
+  policy_sample(s->policy, s->ticket.seed, s->ticket.step, (uint32_t)s->ticket.first + i, s->extents[i],
+                s->extents[partner_of(s, i)], draws);
+}
+
+/* A row per pair; an image left over stands alone in its row. */
+static enum status open_sheet(struct shard *s) {
+  char title[64];
+  snprintf(title, sizeof title, "step %" PRIu64 ", shard %" PRIu64, s->ticket.step, s->ticket.shard);
+  enum status st = sheet_open(&s->sheet, s->policy, title, true);
+  for (uint32_t i = 0; st == OK && i < s->ticket.ids.count; i += 2) {
+    struct view_draw draws[2][POLICY_MAX_VIEWS];
+    sample_image(s, i, draws[0]);
+    sample_image(s, partner_of(s, i), draws[1]);
+    st = sheet_add(s->sheet, (const struct view_draw *const[2]){draws[0], draws[1]},
+                   (struct extent[2]){s->extents[i], s->extents[partner_of(s, i)]});
+  }
+  return st;
+}
+
 static enum status render_image(struct shard *s, uint32_t i) {
-  uint32_t partner = (i ^ 1U) < s->ticket.ids.count ? i ^ 1U : i; /* `first` is even */
   struct view_draw draws[POLICY_MAX_VIEWS];
   float params[POLICY_MAX_VIEWS * POLICY_MAX_PARAMS];
-  policy_sample(s->policy, s->ticket.seed, s->ticket.step, (uint32_t)s->ticket.first + i, s->extents[i],
-                s->extents[partner], draws);
+  sample_image(s, i, draws);
   struct record record;
   struct image image = {0};
   enum status st = dataset_read(s->dataset, s->ticket.ids.at[i], &record);
@@ -185,7 +207,7 @@ static enum status run(void *state) {
   st = ticket_decode(body, size, &s.ticket);
   if (st != OK) TRY(fail_within(st, "%s", a->ticket));
   TRY(open_shard(&s, a));
-  if (picture) TRY(sheet_open(&s.sheet, s.policy, (int32_t)(s.ticket.ids.count + 1) / 2));
+  if (picture) TRY(open_sheet(&s));
   for (uint32_t i = 0; st == OK && i < s.ticket.ids.count; i++) st = render_image(&s, i);
   if (st == OK && a->out) st = picture ? png_write(a->out, sheet_image(s.sheet)) : write_tensors(&s, a->out);
   if (st == OK) print_digests(&s, body, size);

@@ -28,7 +28,7 @@ static void lines_say_whose_they_are(void **state) {
   struct view_draw draw;
   policy_sample(p, 1, 0, 0, square, square, &draw);
   draw.crop = (struct rect){24, 0, 48, 96};
-  struct caption shared, own;
+  struct caption shared = {.n_lines = 0}, own = shared;
   caption_write(&shared, p, 0, &draw, square, true, 60);
   caption_write(&own, p, 0, &draw, square, false, 60);
   assert_int_equal(shared.n_lines, 2);
@@ -45,7 +45,7 @@ static void lines_break_between_words(void **state) {
   struct view_draw draw;
   policy_sample(p, 1, 0, 0, square, square, &draw);
   draw.crop = (struct rect){24, 0, 48, 96};
-  struct caption c;
+  struct caption c = {.n_lines = 0};
   caption_write(&c, p, 0, &draw, square, true, 25);
   assert_int_equal(c.n_lines, 2);
   assert_true(has_line(&c, "crop.cy=0.5 crop.cx=0.5"));
@@ -63,7 +63,7 @@ static void augmix_lists_its_chains(void **state) {
   policy_sample(p, 1, 0, 0, square, square, &draw);
   static const float values[] = {0.5F, 0.25F, 2, 4, -7, 0, 0, 3, 200, 0.75F, 1, 1, 0};
   memcpy(draw.value, values, sizeof values);
-  struct caption c;
+  struct caption c = {.n_lines = 0};
   caption_write(&c, p, 0, &draw, square, false, 60);
   assert_int_equal(c.n_lines, 4);
   assert_true(has_line(&c, "augmix.m=0.5"));
