@@ -1,4 +1,7 @@
 #include "base/cli.h"
+
+#include <math.h>
+
 #include "test.h"
 
 struct inner {
@@ -101,8 +104,51 @@ static void mistakes_are_refused_with_the_flag_named(void **state) {
   }
 }
 
+struct entry {
+  double rate;
+  struct cli_list names;
+};
+struct registry_state {
+  int64_t count;
+  struct entry entries[3];
+};
+static const struct opt first_opts[] = {
+    {"first-rate", OPT_FLOAT, offsetof(struct entry, rate), "auto", "a rate"},
+    {"first-name", OPT_LIST, offsetof(struct entry, names), NULL, "names"},
+    {0}};
+static const struct opt third_opts[] = {
+    {"third-rate", OPT_FLOAT, offsetof(struct entry, rate), "3", "a rate"}, {0}};
+static const struct opt *entry_opts(size_t i) {
+  static const struct opt *const all[] = {first_opts, opt_none, third_opts, NULL};
+  return all[i];
+}
+static const struct opt registry_opts[] = {
+    {"count", OPT_INT, offsetof(struct registry_state, count), "3", "how many"},
+    {"entries", OPT_TABLE, offsetof(struct registry_state, entries), .tables = entry_opts,
+     .stride = sizeof(struct entry)},
+    {0}};
+
+static void a_registrys_entries_have_options_of_their_own(void **state) {
+  (void)state;
+  const struct command c = {"run", "tests", sizeof(struct registry_state), registry_opts, NULL, NULL};
+  static const char *const argv[] = {"--third-rate", "7",   "--first-name", "a", "--first-name=b",
+                                     "--first-rate", "auto"};
+  struct registry_state s;
+  assert_int_equal(cli_parse(&c, 0, NULL, &s), OK);
+  assert_true(isnan(s.entries[0].rate) && s.entries[1].rate == 0 && s.entries[2].rate == 3 && s.count == 3);
+  cli_free(&c, &s);
+  assert_int_equal(cli_parse(&c, 7, (char **)(uintptr_t)argv, &s), OK);
+  assert_true(isnan(s.entries[0].rate) && s.entries[2].rate == 7 && s.entries[0].names.count == 2);
+  cli_free(&c, &s);
+  /* Only where it is the default. */
+  assert_int_equal(cli_parse(&c, 2, (char **)(uintptr_t)(const char *const[]){"--third-rate", "auto"}, &s),
+                   E_ARG);
+  cli_free(&c, &s);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(defaults_hold_where_no_flag_is_given),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(a_registrys_entries_have_options_of_their_own),
+                                     cmocka_unit_test(defaults_hold_where_no_flag_is_given),
                                      cmocka_unit_test(flags_take_values_in_both_forms),
                                      cmocka_unit_test(explicit_flags_win_over_a_preset_wherever_they_stand),
                                      cmocka_unit_test(a_list_given_by_flags_replaces_the_presets),

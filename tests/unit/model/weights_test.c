@@ -174,6 +174,10 @@ static void only_what_the_contract_forgives_is_forgiven(void **state) {
       {.drop = "num_batches_tracked", .head = true, .want = OK},
       {.add = "fc.weight", .want = OK},
       {.add = "equi_transform.hypernet.weight", .head = true, .want = OK},
+      {.add = "rotation_head.0.weight", .want = OK},
+      {.add = "target.backbone.conv1.weight", .want = OK},
+      {.add = "target.momentum.weight", .want = E_FORMAT, .message = "unknown: target.momentum.weight"},
+      {.add = "_head.0.weight", .want = E_FORMAT, .message = "unknown: _head.0.weight"},
       {.drop = "backbone.layer2.0.conv2.weight",
        .want = E_FORMAT,
        .message = "missing: backbone.layer2.0.conv2.weight"},
@@ -202,6 +206,60 @@ static void only_what_the_contract_forgives_is_forgiven(void **state) {
     if (changes[i].message && !strstr(fail_message(), changes[i].message))
       fail_msg("change %zu: '%s' does not say '%s'", i, fail_message(), changes[i].message);
   }
+}
+
+/* A network with target networks beside it. */
+static struct network open_with_target(uint64_t seed, struct model **target) {
+  struct network w = {0};
+  struct model_options o = {"resnet10", "cifar", 2};
+  assert_int_equal(graph_open(&w.g, &(struct graph_config){"ref", GRAPH_FORWARD, 1}), OK);
+  assert_int_equal(model_open(&w.m, w.g, &o), OK);
+  assert_int_equal(model_open_target(target, w.m), OK);
+  struct value x = graph_input(w.g, "x", (struct shape){4, {4, 3, 8, 8}});
+  const struct widths widths = {2, {4, 3}};
+  graph_output(w.g, "y", mlp_last_bias(w.m, "inv_projector", &widths, backbone(w.m, x, 2), 2));
+  graph_output(w.g, "z", mlp_last_bias(*target, "inv_projector", &widths, backbone(*target, x, 2), 2));
+  assert_int_equal(graph_plan(w.g, (struct value){0}), OK);
+  assert_int_equal(graph_init(w.g, seed), OK);
+  return w;
+}
+
+static double last_bias(const struct network *w, const char *name) {
+  double b[3];
+  assert_int_equal(graph_read_f64(w->g, graph_find(w->g, name), b, 3), OK);
+  return b[0];
+}
+
+static void target_networks_are_saved_and_start_as_copies_without_them(void **state) {
+  (void)state;
+  struct model *t1, *t2, *t3;
+  struct network a = open_with_target(1, &t1), b = open_with_target(2, &t2), c = open_with_target(3, &t3);
+  struct network bare = open_network(false, 4);
+  const double moved[3] = {5, 6, 7};
+  assert_true(last_bias(&a, "inv_projector.3.bias") == last_bias(&a, "target.inv_projector.3.bias"));
+  assert_int_equal(graph_write_f64(a.g, graph_find(a.g, "target.inv_projector.3.bias"), moved, 3), OK);
+  model_count_step(a.m);
+  struct safetensors *file = saved(&a, "target.safetensors", false), *backbone_file;
+  assert_non_null(safetensors_find(file, "target.backbone.bn1.num_batches_tracked"));
+  assert_int_equal(weights_load(b.m, file, "target.safetensors", false), OK);
+  assert_true(last_bias(&b, "target.inv_projector.3.bias") == 5);
+  assert_true(last_bias(&b, "inv_projector.3.bias") == (float)last_bias(&a, "inv_projector.3.bias"));
+  assert_int_equal(weights_load(bare.m, file, "target.safetensors", false), OK); /* has no use for them */
+  backbone_file = saved(&a, "backbone.safetensors", true);
+  assert_null(safetensors_find(backbone_file, "target.conv1.weight"));
+  assert_int_equal(weights_load(c.m, backbone_file, "backbone.safetensors", false), E_FORMAT);
+  assert_int_equal(weights_load(c.m, backbone_file, "backbone.safetensors", true), OK);
+  assert_true(first_of(c.g, "target.backbone.conv1.weight") == (float)first_of(a.g, "backbone.conv1.weight"));
+  assert_true(last_bias(&c, "target.inv_projector.3.bias") == last_bias(&c, "inv_projector.3.bias"));
+  safetensors_close(&file);
+  safetensors_close(&backbone_file);
+  model_close(&t1);
+  model_close(&t2);
+  model_close(&t3);
+  close_network(&a);
+  close_network(&b);
+  close_network(&c);
+  close_network(&bare);
 }
 
 static void bad_metadata_is_refused(void **state) {
@@ -236,11 +294,13 @@ static void bad_metadata_is_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(a_saved_network_loads_back),
-                                     cmocka_unit_test(equal_weights_are_equal_bytes),
-                                     cmocka_unit_test(the_files_describe_themselves),
-                                     cmocka_unit_test(a_backbone_file_fits_what_it_can_hold),
-                                     cmocka_unit_test(only_what_the_contract_forgives_is_forgiven),
-                                     cmocka_unit_test(bad_metadata_is_refused)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_saved_network_loads_back),
+      cmocka_unit_test(equal_weights_are_equal_bytes),
+      cmocka_unit_test(the_files_describe_themselves),
+      cmocka_unit_test(a_backbone_file_fits_what_it_can_hold),
+      cmocka_unit_test(only_what_the_contract_forgives_is_forgiven),
+      cmocka_unit_test(target_networks_are_saved_and_start_as_copies_without_them),
+      cmocka_unit_test(bad_metadata_is_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,10 +87,30 @@ static void options_out_of_range_are_refused(void **state) {
   assert_true(d.threads >= 1);
 }
 
+extern const struct method *const method_registry[];
+extern const struct base *const base_registry[];
+
+/* Flags are kept by place in the registry (options.h), and every flag's value has room there. */
+static void there_is_room_for_the_flags_of_every_base_and_method(void **state) {
+  (void)state;
+  size_t n_bases = 0, n_methods = 0;
+  while (base_registry[n_bases]) n_bases++;
+  while (method_registry[n_methods]) n_methods++;
+  assert_true(n_bases <= MAX_BASES && n_methods <= MAX_METHODS);
+  for (size_t i = 0; i < n_bases + n_methods; i++) {
+    const struct opt *o = i < n_bases ? base_opts_at(i) : method_opts_at(i - n_bases);
+    for (; o->name; o++) {
+      assert_true(o->type == OPT_BOOL || o->type == OPT_INT || o->type == OPT_FLOAT || o->type == OPT_STR);
+      assert_true(o->offset + sizeof(double) <= OWN_OPTIONS_SIZE);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(names_find_a_method_and_its_base),
                                      cmocka_unit_test(unknown_names_list_the_valid_ones),
                                      cmocka_unit_test(a_step_that_cannot_be_built_says_why),
-                                     cmocka_unit_test(options_out_of_range_are_refused)};
+                                     cmocka_unit_test(options_out_of_range_are_refused),
+                                     cmocka_unit_test(there_is_room_for_the_flags_of_every_base_and_method)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
