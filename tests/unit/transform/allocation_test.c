@@ -76,7 +76,7 @@ static void warm_up(struct shard *s) {
 static void a_worker_that_has_met_the_largest_image_allocates_no_more(void **state) {
   (void)state;
   if (!COUNTED) skip();
-  static const char *const presets[] = {"stl10", "cifar", "imagenet", "evaluate"};
+  static const char *const presets[] = {"stl10", "cifar", "imagenet+augmix", "stl10+essl", "evaluate"};
   static uint8_t pixels[LARGEST], views[IMAGES * POLICY_MAX_VIEWS * VIEW];
   struct rng r = rng_at(1, 0, 0, 0);
   for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)rng_next(&r);
