@@ -69,6 +69,9 @@ class Case(unittest.TestCase):
             if process.poll() is None:
                 process.kill()
             process.communicate()
+        for child in self.state().get('children', []):  # a stopped one does not hear that its supervisor is gone
+            if alive(child['pid']):
+                os.kill(child['pid'], signal.SIGKILL)
 
     def write(self, name, text):
         path = os.path.join(self.folder, name)
