@@ -23,7 +23,7 @@ void pace_note(struct pace *p, int64_t took_ms, int64_t cost) {
   p->cost[p->next] = (double)cost;
   p->next = (p->next + 1) % PACE_SAMPLES;
   if (p->n < PACE_SAMPLES) p->n++;
-  double sorted[PACE_SAMPLES], sum = 0;
+  double sorted[PACE_SAMPLES] = {0}, sum = 0;
   for (int i = 0; i < p->n; i++) sum += p->cost[i];
   p->mean_cost = sum / p->n;
   for (int i = 0; i < p->n; i++) sorted[i] = p->took_ms[i] / stretch(p, p->cost[i]);

@@ -172,7 +172,7 @@ static struct tensor_view tensor(const char *name, enum dtype dtype, int n_dims,
 
 static enum status write_tensors(const struct shard *s, const char *path) {
   struct tensor_view tensors[2 + 2 * POLICY_MAX_VIEWS];
-  char names[2 * POLICY_MAX_VIEWS][16];
+  char names[2 * POLICY_MAX_VIEWS][24];
   int64_t n = s->ticket.ids.count;
   size_t count = 0;
   tensors[count++] = tensor("ids", DTYPE_I64, 1, &n, s->ids);
