@@ -163,6 +163,19 @@ class FlowTest(unittest.TestCase):
             return 0
 
 
+def read_keys(path):
+    """{'public': bytes, ...} of a key file."""
+    with open(path) as f:
+        return {name: bytes.fromhex(value) for name, value in (line.split() for line in f if not line.startswith('#'))}
+
+
+def dial_with(socket, keys):
+    """Makes a pyzmq socket a CURVE client with the keys of read_keys."""
+    from zmq.utils.z85 import encode  # only tests of the data plane have pyzmq
+    socket.curve_publickey, socket.curve_secretkey = encode(keys['public']), encode(keys['secret'])
+    socket.curve_serverkey = encode(keys['server'])
+
+
 def shapes(path, train=200, test=40, size=40, seed=3):
     """Makes a small dataset of the embedded generator."""
     subprocess.run([program('ingest'), '--format', 'shapes', '--out', path, '--size', str(size), '--train', str(train),

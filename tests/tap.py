@@ -6,6 +6,8 @@ import threading
 import msgpack
 import zmq
 
+from harness import dial_with
+
 
 class Gate:
     """A `change` for taps: withholds the augmented shards of `step` and later, so that a run gets there and no further."""
@@ -24,11 +26,13 @@ class Tap(threading.Thread):
     """Stands between workers and their upstream and keeps every message. Decode workers' endpoints are replaced in
     passing by taps of their own."""
 
-    def __init__(self, listen, upstream, kept=None, second=True, change=None, deadly=None, killed=None):
+    def __init__(self, listen, upstream, kept=None, second=True, change=None, deadly=None, killed=None, keys=None):
         """`change(head, frames)` gives the list of messages to send upstream instead. A worker for which
-        `deadly(head, frames)` of a message from upstream is true is killed instead of getting it: `killed` has the pids."""
+        `deadly(head, frames)` of a message from upstream is true is killed instead of getting it: `killed` has the pids.
+        `keys`: dials upstream with these (harness.dial_with)."""
         super().__init__(daemon=True)
         self.listen, self.upstream, self.second, self.change, self.deadly = listen, upstream, second, change, deadly
+        self.keys = keys
         self.pids, self.killed = {}, set() if killed is None else killed
         self.kept = [] if kept is None else kept
         self.stopping, self.taps = False, []
@@ -61,6 +65,8 @@ class Tap(threading.Thread):
                     if peer not in backs:
                         backs[peer] = context.socket(zmq.DEALER)
                         backs[peer].linger = 0
+                        if self.keys:
+                            dial_with(backs[peer], self.keys)
                         backs[peer].connect(self.upstream)
                         whose[backs[peer]] = peer
                         poller.register(backs[peer], zmq.POLLIN)

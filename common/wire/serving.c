@@ -1,6 +1,7 @@
 #include "wire/serving.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "wire/endpoint.h"
@@ -20,9 +21,9 @@ const struct opt worker_opts[] = {
 
 const struct opt serve_opts[] = {
     {"serve", OPT_LIST, offsetof(struct worker_options, serve), NULL,
-     "endpoint where augment workers fetch shards; repeat for several (default: a private ipc one, for those "
-     "of this "
-     "machine)"},
+     "endpoint where augment workers fetch shards, best first; repeat for several (default: ipc://*, a "
+     "private one for "
+     "those of this machine)"},
     {"advertise", OPT_STR, offsetof(struct worker_options, advertise), NULL,
      "host name or address of this machine for other machines (default: the one from which it dials)"},
     {"insecure", OPT_BOOL, offsetof(struct worker_options, insecure), NULL,
@@ -40,14 +41,18 @@ static enum status name_endpoint(const char *bound, const char *advertise, char 
 
 enum status serving_open(struct serving *out, void *context, const struct worker_options *options,
                          const struct keys *keys) {
-  char private[ENDPOINT_MAX + 1];
-  const char *fallback = private;
+  char own[ENDPOINT_MAX + 1];
+  const char *endpoints[SERVE_MAX] = {own};
   struct listening *l = &out->listening;
+  size_t n = options->serve.count;
   enum status st = OK;
   *out = (struct serving){.key = ""};
-  if (!options->serve.count) TRY(endpoint_private("decode", private, sizeof private));
-  const struct listen_options listen = {.endpoints = options->serve.count ? options->serve.items : &fallback,
-                                        .n = options->serve.count ? options->serve.count : 1,
+  TRY(endpoint_private("decode", own, sizeof own));
+  if (n > SERVE_MAX) TRY(fail(E_ARG, "--serve: at most %d endpoints", SERVE_MAX));
+  for (size_t i = 0; i < n; i++)
+    endpoints[i] = strcmp(options->serve.items[i], "ipc://*") == 0 ? own : options->serve.items[i];
+  const struct listen_options listen = {.endpoints = endpoints,
+                                        .n = n ? n : 1,
                                         .max_frame = FRAME_MAX,
                                         .where = "decode socket",
                                         .insecure = options->insecure,

@@ -9,5 +9,5 @@
     metrics    figures for Prometheus            ledger     two ledgers compared
     graph      a pipeline as a picture           layout     where its cards stand
     live       progress for people               report     report.html
-    ledger     two ledgers compared              cli        the commands
+    remote     workers for another machine's run cli        the commands
 """

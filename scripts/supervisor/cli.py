@@ -3,10 +3,11 @@ import argparse
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 
-from . import control, crew, graph, ledger
+from . import control, crew, graph, ledger, remote
 from . import pipeline as pipelines
 from .errors import Failure, Interrupted, suggest
 from .execute import Executor, Selection
@@ -68,6 +69,19 @@ def _write_report(run, programs):
     from .report import write  # only needed here and by `report`
     path = write(run, programs)
     print(f'report: {os.path.relpath(path)}', flush=True)
+
+
+def keygen_command(a):
+    """Makes keys for machines that work together."""
+    program = Programs().get('keygen')
+    given = {'worker': a.worker, 'for': getattr(a, 'for'), 'out': a.out}
+    values = {k: v for k, v in given.items() if v is not None}
+    return subprocess.run([program.path, *program.arguments(values), *([a.file] if a.file else [])], check=False).returncode
+
+
+def worker_command(a):
+    """Brings workers into a run on another machine, until Ctrl-C."""
+    return remote.Remote(a).run()
 
 
 def validate_command(a):
@@ -232,6 +246,22 @@ _FIRST, _SECOND = (([name], {'metavar': metavar, 'help': 'a ledger.jsonl, or the
                    for name, metavar in (('first', 'A'), ('second', 'B')))
 _FOLLOW = (['--follow'], {'action': 'store_true', 'help': 'go on printing what is added, until Ctrl-C'})
 
+_CONNECT = (['--connect'], {'metavar': 'HOST:PORT', 'required': True, 'help': "where the run's stages listen (feed.listen)"})
+_KEY = (['--key'], {'metavar': 'FILE', 'help': "this machine's key, made by keygen --worker"})
+_DATASET = (['--dataset'], {'metavar': 'PATH', 'action': 'append', 'default': [],
+                            'help': 'a dataset for decode workers, or a folder in which datasets (*.lmdb) may appear; repeatable'})
+_REMOTE_DECODE = (['--decode'], {'metavar': 'N', 'type': _count, 'help': 'decode workers (default: some if there is --dataset)'})
+_REMOTE_AUGMENT = (['--augment'], {'metavar': 'N', 'type': _count, 'help': 'augment workers (default: one per core)'})
+_SERVE = (['--serve'], {'metavar': 'ENDPOINT', 'help': 'let augment workers of other machines fetch from decode workers here, e.g. '
+                        'tcp://0.0.0.0:5600 (the next ports for further ones); those of this machine always can'})
+_ADVERTISE = (['--advertise'], {'metavar': 'HOST', 'help': 'with --serve: how other machines call this one'})
+_INSECURE = (['--insecure'], {'action': 'store_true', 'help': 'go without keys, in plain'})
+_LOGS = (['--logs'], {'metavar': 'DIR', 'help': 'keep what each worker says in files there'})
+_KEY_FILE = (['file'], {'metavar': 'FILE', 'nargs': '?', 'help': "the consumer's key file, to be made, e.g. run.key"})
+_WORKER = (['--worker'], {'metavar': 'NAME', 'help': "make a worker's key, NAME.key, instead"})
+_FOR = (['--for'], {'metavar': 'FILE', 'help': "with --worker: the consumer's key file; NAME is added to the list beside it"})
+_OUT = (['--out'], {'metavar': 'FILE', 'help': "with --worker: another name for the key file"})
+
 COMMANDS = {
     'run': (run_command, [_FILE, _RUN, _ONLY, _FROM, _FORCE, _DRY, _SET, _METRICS]),
     'rerun': (rerun_command, [_FILE, _STAGE, _RUN, _DRY, _SET, _METRICS]),
@@ -240,6 +270,8 @@ COMMANDS = {
     'stop': (stop_command, [_LATEST]),
     'scale': (scale_command, [_STAGE, _COUNT, _AUGMENT, _DECODE, _LATEST]),
     'ledger': (ledger_command, [_DIFF, _FIRST, _SECOND]),
+    'worker': (worker_command, [_CONNECT, _KEY, _DATASET, _REMOTE_DECODE, _REMOTE_AUGMENT, _SERVE, _ADVERTISE, _INSECURE, _LOGS]),
+    'keygen': (keygen_command, [_KEY_FILE, _WORKER, _FOR, _OUT]),
     'validate': (validate_command, [_FILE, _SET]),
     'graph': (graph_command, [_FILE, _OUT, _SET]),
     'report': (report_command, [_LATEST]),

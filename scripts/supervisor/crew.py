@@ -14,7 +14,7 @@ _PATIENCE_S = 10.0
 
 
 class Crew:
-    """`command(kind)`: the command line of a worker; `log(name)`: its log file; `run`: the RunFolder that records children."""
+    """`command(kind, number)`: the command line of a worker, counted from 1; `log(name)`: its log file; `run`: the RunFolder that records children."""
 
     def __init__(self, stage, command, log, run):
         self._stage, self._command, self._log, self._run = stage, command, log, run
@@ -54,7 +54,7 @@ class Crew:
                 worker.ended()
         while len(workers) < count:
             name = f'{kind}-{len(workers) + 1}'
-            worker = Worker(f'{self._stage}/{name}', self._command(kind), self._log(name), self._run)
+            worker = Worker(f'{self._stage}/{name}', self._command(kind, len(workers) + 1), self._log(name), self._run)
             worker.start()
             workers.append(worker)
 

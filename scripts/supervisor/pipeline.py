@@ -37,7 +37,9 @@ class Stage:
                 if isinstance(one, str):
                     yield self.path + ('with', key), one
         if self.feed:
-            yield self.path + ('feed', 'dataset'), self.feed['dataset']
+            for key in ('dataset', 'key', 'allow'):
+                if key in self.feed:
+                    yield self.path + ('feed', key), self.feed[key]
 
 
 class Pipeline:
@@ -201,11 +203,11 @@ def _program_problems(stage, programs, places):
         found.append(f"{at}: {where}: {stage.kind} needs images; add 'feed: {{dataset: PATH, decode: 1, augment: 1}}'")
     if stage.feed is not None and not program.consumer:
         found.append(f"{places.at(stage.path + ('feed',))}: {where}: {stage.kind} takes no feed; remove it")
-    managed = {'progress', 'resume'} | ({'listen', 'dataset'} if program.consumer else set())
+    managed = {'progress', 'resume'} | ({'dataset', 'listen', 'key', 'allow'} if program.consumer else set())
     for key, value in stage.values.items():
         place = places.at(stage.path + ('with', key))
         if key in managed:
-            instead = f'; write feed: {{{key}: ...}}' if key in ('listen', 'dataset') else '; remove it'
+            instead = f'; write feed: {{{key}: ...}}' if key in ('dataset', 'listen', 'key', 'allow') else '; remove it'
             found.append(f"{place}: {where}: {key} is set by the supervisor{instead}")
             continue
         checkable = key not in program.flags or not _unresolved(value)

@@ -15,6 +15,7 @@ from .meter import Meter
 from .pipeline import resolve
 from .plan import arguments
 from .process import Child, ending, stop_all
+from .remote import is_local, serve_values
 from .state import read_json
 
 _RESTARTS = 3
@@ -91,26 +92,53 @@ class StageRun:
         if self.stage.feed:
             values['dataset'] = self._dataset()
             values['listen'] = self._listen()
+            values.update(self._keys())
         return [program.path, *program.arguments(values), '--progress', self.progress_file]
 
     def _dataset(self):
-        return resolve(self.pipeline, self.stage, self.stage.feed['dataset'], self.run.path)
+        return self._path('dataset')
+
+    def _path(self, key):
+        return resolve(self.pipeline, self.stage, self.stage.feed[key], self.run.path)
 
     def _listen(self):
-        """The consumer's address: the file's, or a socket in a private folder with a short name."""
-        if 'listen' in self.stage.feed:
-            return self.stage.feed['listen']
+        """The consumer's addresses. The first is for the workers of this machine: a socket in a private folder with a short
+        name, or the file's."""
+        given = self.stage.feed.get('listen')
+        if given and given.startswith('ipc://'):
+            return [given]
         if not self._sockets:
             self._sockets = self.run.state['sockets'] = private_folder()
             self.run.save()
-        return f'ipc://{self._sockets}/feed'
+        return [f'ipc://{self._sockets}/feed', *([given] if given else [])]
 
-    def _worker_command(self, kind):
-        address = self._listen().replace('tcp://*:', 'tcp://127.0.0.1:').replace('tcp://0.0.0.0:', 'tcp://127.0.0.1:')
-        program, values = self.programs.get(kind), {'connect': address}
+    def _keys(self):
+        """The flags for keys: the list stands beside the key unless the file says where."""
+        key, allow = (self._path(k) if k in self.stage.feed else None for k in ('key', 'allow'))
+        if key and not allow:
+            allow = f"{key[:-len('.key')] if key.endswith('.key') else key}.allow"
+        return {name: path for name, path in (('key', key), ('allow', allow)) if path}
+
+    def _serve(self, number):
+        """Where a decode worker of this machine serves those of others, if the consumer listens to them."""
+        feed, keys = self.stage.feed, self._keys()
+        listen = feed.get('listen', 'ipc://')
+        if 'serve' not in feed and (is_local(listen) and not keys or listen.startswith('ipc://')):
+            return {}
+        values = serve_values(feed.get('serve') or f"{listen.rpartition(':')[0]}:*", number)
+        if 'key' in keys:
+            values['key'] = keys['key']
+        elif self.stage.values.get('insecure') is True:
+            values['insecure'] = True
+        return values
+
+    def _worker_command(self, kind, number):
+        program, values = self.programs.get(kind), {'connect': self._listen()[0]}
         if program.takes('dataset'):
             values['dataset'] = self._dataset()
         values |= {key: self.stage.feed[key] for key in ('threads', 'isa') if key in self.stage.feed}
+        if program.takes('serve'):
+            values.update(self._serve(number))
         return [program.path, *program.arguments(values)]
 
     # --- Watching ---
