@@ -86,22 +86,29 @@ static void on_refuse(struct link *link, struct text why, int64_t now) {
 
 /* --- Connections that do not come about ------------------------------------------------------------------ */
 
+/* libzmq gives up dialling after some of these failures, so the link dials anew itself. */
+static void dial_later(struct link *link, const char *why, int64_t now) {
+  on_refuse(link, text_of(why), now);
+  socket_close(&link->socket);
+}
+
 static void on_wrong_key(struct link *link, int64_t now) {
   char own[KEY_HEX + 1], why[sizeof link->refusal];
   key_to_hex(&link->keys.own, own);
   snprintf(why, sizeof why, "its key is not in the list there (--allow); the line to add: %s NAME", own);
-  on_refuse(link, text_of(why), now);
-  socket_close(&link->socket); /* libzmq would go on dialling by itself */
+  dial_later(link, why, now);
+}
+
+static const char *handshake_advice(const struct link *link) {
+  return link->has_keys
+             ? "it takes no keys, or is not the one whose key this worker expects: make the key for it, with "
+               "keygen --worker NAME --for ITS KEY"
+             : "it asks for a key; give --key FILE (scripts/tandem keygen makes one)";
 }
 
 /* One broken handshake may be the end of a run; several are a reason. The other end does not say which. */
-static void on_handshake_failed(struct link *link) {
-  if (++link->handshakes_failed != HANDSHAKES_SAID) return;
-  log_warn("%s does not complete the handshake: %s; trying again", link->endpoint,
-           link->has_keys
-               ? "it is not the one whose key this worker expects, or it takes no keys; make sure that the "
-                 "key file was made for it (keygen --worker NAME --for ITS KEY)"
-               : "it asks for a key; give --key FILE (scripts/tandem keygen makes one)");
+static void on_broken_handshake(struct link *link, int64_t now) {
+  if (++link->handshakes_failed >= HANDSHAKES_SAID) dial_later(link, handshake_advice(link), now);
 }
 
 static void look_at_connection(struct link *link, int64_t now) {
@@ -112,10 +119,12 @@ static void look_at_connection(struct link *link, int64_t now) {
       link->dialled_ms = now;
     } else if (e.event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
       on_wrong_key(link, now);
-      return;
+    } else if (e.event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL) {
+      dial_later(link, handshake_advice(link), now);
     } else {
-      on_handshake_failed(link);
+      on_broken_handshake(link, now);
     }
+    if (!link->socket) return;
   }
   if (link->greeted || link->said_nobody || now - link->dialled_ms < NOBODY_MS) return;
   link->said_nobody = true;
