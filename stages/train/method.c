@@ -136,7 +136,8 @@ void compare_prediction(struct step *s, enum term term, struct value y, struct v
 struct value third_view(struct step *s) {
   int64_t h = s->third_height, w = s->third_width;
   if (!h || !w)
-    graph_fail(s->graph, E_ARG, "method %s needs a third view: a policy with three, or x3 in a replay",
+    graph_fail(s->graph, E_ARG,
+               "method %s needs a third view: a policy that has one (such as stl10+essl), or x3 in a replay",
                s->method->name);
   s->third = graph_input(s->graph, "third", (struct shape){4, {s->batch, 3, h ? h : 1, w ? w : 1}});
   return s->third;

@@ -257,11 +257,14 @@ class TrainTest(unittest.TestCase):
             stream.write('hello, this is a text file')
         final = os.path.join(self.whole, 'final.safetensors')
         for flags, status, says in (
-                (['--method', 'slt'], 2, "no 'slt'; known: none, stl, simclr"),
-                (['--base', 'moco'], 2, "no 'moco'; known: simclr"),
+                (['--method', 'slt'], 2, "no 'slt'; known: augself, equimod, essl, none, sen, sie, stl, barlow"),
+                (['--base', 'moco'], 2, "no 'moco'; known: barlow, byol, simclr, simsiam"),
                 (['--batch', '15'], 2, 'pairs'), (['--batch', '2'], 2, 'below 4'),
                 (['--batch', '4096'], 2, 'more than the 133 images'),
                 (['--splits', 'trian'], 1, 'train'), (['--device', 'tpu'], 2, 'tpu'),
+                (['--method', 'essl'], 2, 'needs a third view'), (['--policy', 'cifar+essl'], 2, 'no use for a third'),
+                (['--method', 'sie', '--labels', 'blur'], 2, 'have no blur'), (['--predictor', '8-8'], 2, '--predictor'),
+                (['--base', 'byol', '--projector', 'auto', '--target-momentum', '2'], 2, '--target-momentum'),
                 (['--policy', 'nothing.json'], 1, 'nothing.json'), (['--policy', 'evaluate'], 2, '2 views'),
                 (['--projector', '16--8'], 2, '--projector'), (['--equi', '-1'], 2, '--equi'),
                 (['--inv', '0', '--equi', '0', '--trans', '0'], 2, 'nothing to learn'),
@@ -279,6 +282,72 @@ class TrainTest(unittest.TestCase):
                 self.assertEqual((p.returncode, len(said)), (status, 1), said)
                 self.assertIn(says, said[0])
         self.assertFalse(os.path.exists('refused'))
+
+
+class MethodsTest(unittest.TestCase):
+    """What bases and methods take from a batch and leave in the files, beyond two views and their networks."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dataset = os.path.abspath('methods.lmdb')
+        subprocess.run([program('ingest'), '--format', 'shapes', '--size', '16', '--train', '64', '--test', '8', '--seed', '1',
+                        '--out', cls.dataset], check=True, stderr=subprocess.DEVNULL)
+
+    def train(self, out, *flags):
+        return train(out, '--epochs', '2', *flags, dataset=self.dataset)
+
+    def run_method(self, out, *flags):
+        status, text = self.train(out, *flags)
+        self.assertEqual(status, 0, text)
+        metrics = [json.loads(line) for line in read(out, 'metrics.jsonl').splitlines()]
+        tensors, metadata = read_tensors(os.path.join(out, 'final.safetensors'))
+        return metrics, tensors, metadata
+
+    def test_a_third_view_and_its_rotations(self):
+        metrics, tensors, metadata = self.run_method('essl', '--method', 'essl', '--policy', 'cifar+essl', '--rotation-head', '16')
+        self.assertEqual((len(metrics), set(metrics[0])), (8, {'step', 'epoch', 'lr', 'total', 'inv', 'equi'}))
+        self.assertAlmostEqual(metrics[0]['total'], metrics[0]['inv'] + 0.5 * metrics[0]['equi'], places=5)
+        self.assertEqual((tensors['rotation_head.3.weight'][1], metadata['method']), ([4, 16], 'essl'))
+        calls, = struct.unpack('<q', tensors['backbone.bn1.num_batches_tracked'][2])
+        self.assertEqual(calls, 3 * 8)
+
+    def test_labels(self):
+        metrics, tensors, _ = self.run_method('equimod', '--base', 'barlow', '--method', 'equimod', '--labels', 'crop,color,flip')
+        self.assertEqual(set(metrics[0]), {'step', 'epoch', 'lr', 'total', 'inv', 'equi'})
+        self.assertEqual(tensors['equi_transform.hypernet.weight'][1], [32 * 32, 9])
+        metrics, tensors, _ = self.run_method('augself', '--base', 'simsiam', '--method', 'augself', '--predictor', '8-8',
+                                              '--label-head', '16')
+        self.assertEqual([tensors[f'{k}_head.3.bias'][1] for k in ('crop', 'color')], [[4], [4]])
+        # Before anything is learnt the heads know little more than that differences are small.
+        self.assertLess(metrics[0]['equi'], 1)
+
+    def test_target_networks_are_part_of_what_is_continued(self):
+        flags = ('--base', 'byol', '--method', 'stl', '--predictor', '8-8')
+        _, tensors, metadata = self.run_method('byol', *flags)
+        self.assertEqual(metadata['base'], 'byol')
+        for name in ('backbone.conv1.weight', 'trans_backbone.0.weight', 'inv_projector.3.bias', 'trans_projector.0.weight'):
+            dtype, shape, data = tensors[f'target.{name}']
+            self.assertEqual((dtype, shape), tensors[name][:2])
+            self.assertNotEqual(data, tensors[name][2])
+        for name in tensors:
+            self.assertFalse(name.startswith('target.') and ('predictor' in name or 'equi_transform' in name), name)
+        with Training('byol-cut', '--epochs', '2', *flags, dataset=self.dataset, until=6) as t:
+            t.come_to_the_step()
+            t.trainer.kill()
+            t.finish()
+        status, text = self.train('byol-cut', '--resume', *flags)
+        self.assertEqual(status, 0, text)
+        self.assertIn('continuing after step 4', text)
+        self.assertEqual(read('byol', 'final.safetensors'), read('byol-cut', 'final.safetensors'))
+        status, text = self.train('byol-cut', '--resume', *flags, '--target-momentum', '0.5')
+        self.assertNotEqual(status, 0)
+        self.assertIn('made with target-momentum 0.996', text)
+        for weights in ('byol/backbone.safetensors', 'byol/final.safetensors'):
+            status, text = self.train('byol-from', '--weights', weights, '--epochs', '1', '--lr', '1e-30', *flags)
+            self.assertEqual(status, 0, text)
+            after = read_tensors('byol-from/final.safetensors')[0]
+            self.assertEqual(after['backbone.conv1.weight'], tensors['backbone.conv1.weight'])
+            shutil.rmtree('byol-from')
 
 
 class ReplayTest(unittest.TestCase):
