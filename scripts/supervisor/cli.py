@@ -260,7 +260,7 @@ _LOGS = (['--logs'], {'metavar': 'DIR', 'help': 'keep what each worker says in f
 _KEY_FILE = (['file'], {'metavar': 'FILE', 'nargs': '?', 'help': "the consumer's key file, to be made, e.g. run.key"})
 _WORKER = (['--worker'], {'metavar': 'NAME', 'help': "make a worker's key, NAME.key, instead"})
 _FOR = (['--for'], {'metavar': 'FILE', 'help': "with --worker: the consumer's key file; NAME is added to the list beside it"})
-_OUT = (['--out'], {'metavar': 'FILE', 'help': "with --worker: another name for the key file"})
+_KEY_OUT = (['--out'], {'metavar': 'FILE', 'help': "with --worker: another name for the key file"})
 
 COMMANDS = {
     'run': (run_command, [_FILE, _RUN, _ONLY, _FROM, _FORCE, _DRY, _SET, _METRICS]),
@@ -271,7 +271,7 @@ COMMANDS = {
     'scale': (scale_command, [_STAGE, _COUNT, _AUGMENT, _DECODE, _LATEST]),
     'ledger': (ledger_command, [_DIFF, _FIRST, _SECOND]),
     'worker': (worker_command, [_CONNECT, _KEY, _DATASET, _REMOTE_DECODE, _REMOTE_AUGMENT, _SERVE, _ADVERTISE, _INSECURE, _LOGS]),
-    'keygen': (keygen_command, [_KEY_FILE, _WORKER, _FOR, _OUT]),
+    'keygen': (keygen_command, [_KEY_FILE, _WORKER, _FOR, _KEY_OUT]),
     'validate': (validate_command, [_FILE, _SET]),
     'graph': (graph_command, [_FILE, _OUT, _SET]),
     'report': (report_command, [_LATEST]),

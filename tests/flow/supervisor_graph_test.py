@@ -92,11 +92,12 @@ class Graph(unittest.TestCase):
                     self.assertFalse([n for n, (nx, ny) in places.items() if nx == x and ny <= y <= ny + heights[n]])
 
     def test_the_command(self):
-        out = os.path.join(tempfile.mkdtemp(dir='.'), 'demo.svg')
-        done = subprocess.run([f'{ROOT}/scripts/tandem', 'graph', f'{ROOT}/pipelines/demo.yaml', '--out', out], capture_output=True, text=True)
-        self.assertEqual((done.returncode, done.stderr), (0, ''))
-        self.assertRegex(done.stdout, r'stages drawn in .*demo\.svg\n$')
-        self.assertEqual(xml.etree.ElementTree.parse(out).getroot().tag, f'{SVG}svg')
+        folder = tempfile.mkdtemp(dir='.')
+        for flags, name in (([], 'graph.svg'), (['--out', 'demo.svg'], 'demo.svg')):
+            done = subprocess.run([f'{ROOT}/scripts/tandem', 'graph', f'{ROOT}/pipelines/demo.yaml', *flags], capture_output=True, text=True, cwd=folder)
+            self.assertEqual((done.returncode, done.stderr), (0, ''))
+            self.assertTrue(done.stdout.endswith(f'stages drawn in {name}\n'), done.stdout)
+            self.assertEqual(xml.etree.ElementTree.parse(os.path.join(folder, name)).getroot().tag, f'{SVG}svg')
         bad = subprocess.run([f'{ROOT}/scripts/tandem', 'graph', f'{ROOT}/pipelines/demo.yaml', '--out', 'no/such/folder.svg'], capture_output=True, text=True)
         self.assertEqual(bad.returncode, 1)
         self.assertTrue(re.fullmatch(r'tandem: error: .*no/such/folder.svg.*\n', bad.stderr), bad.stderr)
