@@ -31,11 +31,11 @@ static const struct method *method_named(const char *name) {
 static const struct opt *opts_or_none(const struct opt *opts) { return opts ? opts : opt_none; }
 
 const struct opt *base_opts_at(size_t i) {
-  return base_registry[i] && i < MAX_BASES ? opts_or_none(base_registry[i]->opts) : NULL;
+  return i < MAX_BASES && base_registry[i] ? opts_or_none(base_registry[i]->opts) : NULL;
 }
 
 const struct opt *method_opts_at(size_t i) {
-  return method_registry[i] && i < MAX_METHODS ? opts_or_none(method_registry[i]->opts) : NULL;
+  return i < MAX_METHODS && method_registry[i] ? opts_or_none(method_registry[i]->opts) : NULL;
 }
 
 size_t base_place(const struct base *base) {

@@ -104,7 +104,8 @@ static enum status write_batch(struct replay *r, const struct tensor_view *x1, c
   struct step *s = r->step;
   enum status st = OK;
   TRY(write_both(r, s->views, x1->data, x1->size, x2->data));
-  if (s->third.id) TRY(graph_write_f32(s->graph, s->third, x3->data, (int64_t)(x3->size / sizeof(float))));
+  if (s->third.id && x3)
+    TRY(graph_write_f32(s->graph, s->third, x3->data, (int64_t)(x3->size / sizeof(float))));
   if (s->labels.id) TRY(write_labels(r));
 out:
   return st;

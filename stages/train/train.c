@@ -82,7 +82,8 @@ static enum status open_extras(struct run *run) {
   }
   size_t third = (size_t)run->o->batch * (size_t)run->third_size * (size_t)run->third_size * 3,
          labels = (size_t)(2 * run->o->batch * LABEL_COLUMNS);
-  if (s->third.id && !(run->third = malloc(third))) st = fail(E_MEMORY, "out of memory: %zu bytes", third);
+  if (s->third.id && third && !(run->third = malloc(third)))
+    st = fail(E_MEMORY, "out of memory: %zu bytes", third);
   if (s->labels.id && !(run->differences = calloc(labels, sizeof *run->differences)))
     st = fail(E_MEMORY, "out of memory: %zu bytes", labels * sizeof *run->differences);
 out:

@@ -16,7 +16,7 @@ static const struct op_case cases[] = {{"one row", build, {1, 3, 20, 20}},
 /* SimSiam's: the target comes from the same weights, and passes no gradient on. */
 static void the_target_passes_no_gradient_on(void **state) {
   (void)state;
-  double with[6], without[6];
+  double with[6] = {0}, without[6] = {0};
   for (int shared = 0; shared < 2; shared++) {
     struct graph *g = NULL;
     OP_OK(graph_open(&g, &(struct graph_config){"ref", GRAPH_TRAIN, 1}));

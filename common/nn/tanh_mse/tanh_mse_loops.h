@@ -15,7 +15,10 @@ static enum status forward(struct node *node, const struct run *run) {
   const REAL *x = node->in[0]->data, *t = node->in[1]->data;
   int64_t count = shape_count(node->in[0]->shape);
   double sum = 0;
-  for (int64_t i = 0; i < count; i++) sum += (tanh(x[i]) - t[i]) * (tanh(x[i]) - t[i]);
+  for (int64_t i = 0; i < count; i++) {
+    const double off = tanh((double)x[i]) - t[i];
+    sum += off * off;
+  }
   *(REAL *)node->out->data = (REAL)(sum / (double)count);
   return OK;
 }
@@ -26,7 +29,9 @@ static enum status backward(struct node *node, const struct run *run) {
   REAL *dx = node->in_grad[0];
   int64_t count = shape_count(node->in[0]->shape);
   const double scale = *(const REAL *)node->out->grad / (double)count;
-  for (int64_t i = 0; i < count; i++)
-    dx[i] = (REAL)(scale * (2 * (tanh(x[i]) - t[i]) * (1 - tanh(x[i]) * tanh(x[i]))));
+  for (int64_t i = 0; i < count; i++) {
+    const double y = tanh((double)x[i]);
+    dx[i] = (REAL)(scale * 2 * (y - t[i]) * (1 - y * y));
+  }
   return OK;
 }

@@ -124,6 +124,7 @@ static size_t sorted(const struct oracle *o, bool gradients, struct graph_tensor
   assert_true(n <= MAX_TENSORS);
   for (size_t i = 0; i < n; i++)
     if (!gradients || graph_gradient(o->step->graph, t[i].value).id) out[kept++] = t[i];
+  // cppcheck-suppress uninitvar ; the loop fills it
   qsort(out, kept, sizeof *out, by_name);
   return kept;
 }

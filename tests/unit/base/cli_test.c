@@ -134,7 +134,7 @@ static void a_registrys_entries_have_options_of_their_own(void **state) {
   static const char *const argv[] = {"--third-rate", "7",   "--first-name", "a", "--first-name=b",
                                      "--first-rate", "auto"};
   struct registry_state s;
-  assert_int_equal(cli_parse(&c, 0, NULL, &s), OK);
+  assert_int_equal(cli_parse(&c, 0, (char **)(uintptr_t)argv, &s), OK);
   assert_true(isnan(s.entries[0].rate) && s.entries[1].rate == 0 && s.entries[2].rate == 3 && s.count == 3);
   cli_free(&c, &s);
   assert_int_equal(cli_parse(&c, 7, (char **)(uintptr_t)argv, &s), OK);
