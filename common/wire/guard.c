@@ -252,7 +252,9 @@ enum status guard_open(struct guard **out, void *context, const char *where, con
   g->file = file;
   pthread_mutex_init(&g->lock, NULL);
   enum status st = OK;
-  if (file && stat(file, &g->seen) == 0) st = OK; /* before reading: a change in between is seen later */
+  if (file && stat(file, &g->seen) != 0) /* before reading: a change in between is seen later */
+    TRY(fail(E_IO, "cannot read %s: %s; scripts/tandem keygen makes one beside the key", file,
+             strerror(errno)));
   if (file) TRY(allow_list_read(&g->list, file));
   TRY(start(g, context));
   *out = g;
