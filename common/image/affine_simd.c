@@ -71,7 +71,7 @@ static void blend_rows(const uint32_t *in, const uint32_t *below, const float *y
 
 /* How many steps of `dy` from `place`, the first included, end before the next multiple of a half. */
 static inline int64_t steps_within_half(int64_t place, int64_t dy) {
-  int64_t low = place >> 31 << 31;
+  int64_t low = place & -HALF;
   if (dy > 0) return (low + HALF - place + dy - 1) / dy;
   return dy < 0 ? (place - low) / -dy + 1 : INT32_MAX;
 }
