@@ -17,8 +17,7 @@ struct jpeg_recoded {
 };
 
 /* Re-codes a file whose pixels are `image`, and decodes the result in both of our ways to make sure that it
- * has the same. `out` is left empty where that cannot be: odd sampling factors, or a progressive file without its
- * last scans, which libjpeg smooths. E_MEMORY, E_FORMAT (not a JPEG). Freed by jpeg_recoded_free. */
+ * has the same. `out` is left empty where that cannot be: odd sampling factors, say. E_MEMORY, E_FORMAT (not a JPEG). Freed by jpeg_recoded_free. */
 enum status jpeg_recode(const uint8_t *bytes, size_t size, const struct image *image,
                         struct jpeg_recoded *out);
 void jpeg_recoded_free(struct jpeg_recoded *recoded); /* accepts an empty one; leaves it empty */

@@ -58,6 +58,7 @@ void jpeg_settle(j_decompress_ptr info) {
   info->out_color_space = info->num_components == 4 ? JCS_CMYK : JCS_RGB;
   info->dct_method = JDCT_ISLOW;
   info->do_fancy_upsampling = TRUE;
+  info->do_block_smoothing = FALSE;
 }
 
 /* Rounded a * b / 255. */

@@ -40,8 +40,9 @@ _Noreturn void jpeg_trap_spring(struct jpeg_trap *trap, const char *text);
 enum status jpeg_read_start(j_decompress_ptr info, const uint8_t *bytes, size_t size);
 
 /* Settings with which the pixels depend on the bytes alone: the accurate integer DCT (its SIMD and C versions
- * agree bit for bit, which the fast and floating-point ones do not) and fancy upsampling. CMYK comes out as
- * it is, everything else as RGB. */
+ * agree bit for bit, which the fast and floating-point ones do not) and fancy upsampling. Progressive files
+ * without their last scans are not smoothed: how depends on libjpeg's version, and on which part is decoded.
+ * CMYK comes out as it is, everything else as RGB. */
 void jpeg_settle(j_decompress_ptr info);
 
 /* Four-channel rows to RGB by Adobe's convention (as Pillow also assumes): stored values are inverted inks.

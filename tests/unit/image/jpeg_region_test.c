@@ -8,7 +8,7 @@
 #include "image/jpeg.h"
 #include "image/jpeg_recode.h"
 
-enum { KINDS = 18, FORMS = 7, REGIONS = 16 };
+enum { KINDS = 18, FORMS = 8, REGIONS = 16 };
 
 static const struct kind {
   const char *name;
@@ -39,13 +39,15 @@ static const struct kind {
 static const struct form {
   bool progressive, arithmetic;
   int restart_rows, restart_interval;
+  int scans; /* of a progressive file; 0: all */
 } forms[FORMS] = {{0},
                   {.progressive = true},
                   {.arithmetic = true},
                   {.progressive = true, .arithmetic = true},
                   {.restart_rows = 1},
                   {.restart_interval = 3},
-                  {.progressive = true, .restart_rows = 1}};
+                  {.progressive = true, .restart_rows = 1},
+                  {.progressive = true, .scans = 2}};
 
 static const int32_t sizes[][2] = {{1, 1},   {2, 2},   {3, 5},   {8, 8},   {15, 17},
                                    {16, 16}, {31, 33}, {47, 50}, {64, 33}, {130, 41},
@@ -73,6 +75,7 @@ static uint8_t *make(const struct kind *k, const struct form *f, const int32_t s
     c.comp_info[i].v_samp_factor = k->v[i];
   }
   if (f->progressive) jpeg_simple_progression(&c);
+  if (f->scans && c.num_scans > f->scans) c.num_scans = f->scans;
   c.arith_code = f->arithmetic;
   c.restart_in_rows = f->restart_rows;
   c.restart_interval = (unsigned)f->restart_interval;
