@@ -2,9 +2,10 @@
  * own Huffman decoding (jpeg_huffman.h).
  *
  * Fancy upsampling makes a pixel from the chroma sample that it lies in and the nearest neighbour of that, so
- * a part is asked for with one chroma sample more on every side: MARGIN. libjpeg treats the border of what it
- * is asked for as it treats an image's border, which only reaches that far. The wider ratios (4:1:1, 4:1:0)
- * repeat samples and need no neighbours. tests/unit/image/jpeg_region_test.c compares every kind of file with
+ * a part is asked for with one chroma sample more on every side: margin_of. libjpeg treats the border of what
+ * it is asked for as it treats an image's border, which only reaches that far. The wider ratios (4:1:1, 4:1:0)
+ * repeat samples and need no neighbours, but where less than two samples of such a component are asked for,
+ * libjpeg also chooses the upsampling of the others anew. tests/unit/image/jpeg_region_test.c compares every kind of file with
  * full decoding. */
 #include "image/jpeg.h"
 
@@ -13,8 +14,6 @@
 
 #include "image/jpeg_huffman.h"
 #include "image/jpeg_trap.h"
-
-enum { MARGIN = 2 /* pixels: one chroma sample of 4:2:x */ };
 
 struct jpeg_decoder {
   struct jpeg_decompress_struct info;
@@ -70,11 +69,17 @@ static enum status begin(struct jpeg_decoder *d, const struct jpeg_file *file) {
   return OK;
 }
 
+/* In pixels: a sample of the widest there are. */
+static int32_t margin_of(const struct jpeg_decompress_struct *info) {
+  return info->max_h_samp_factor > 2 ? info->max_h_samp_factor : 2;
+}
+
 static enum status read_rows(struct jpeg_decoder *d, const struct jpeg_file *file, struct rect region,
                              bool own, uint8_t *out) {
   struct jpeg_decompress_struct *info = &d->info;
-  JDIMENSION left = (JDIMENSION)(region.left > MARGIN ? region.left - MARGIN : 0);
-  JDIMENSION right = (JDIMENSION)region.left + (JDIMENSION)region.width + MARGIN;
+  int32_t margin = margin_of(info);
+  JDIMENSION left = (JDIMENSION)(region.left > margin ? region.left - margin : 0);
+  JDIMENSION right = (JDIMENSION)(region.left + region.width + margin);
   JDIMENSION width = (right < info->output_width ? right : info->output_width) - left;
   size_t n = (size_t)region.width;
   jpeg_crop_scanline(info, &left, &width); /* widens both to whole blocks */

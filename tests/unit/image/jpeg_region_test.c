@@ -8,7 +8,7 @@
 #include "image/jpeg.h"
 #include "image/jpeg_recode.h"
 
-enum { KINDS = 18, FORMS = 8, REGIONS = 16 };
+enum { KINDS = 19, FORMS = 8, REGIONS = 16 };
 
 static const struct kind {
   const char *name;
@@ -31,6 +31,7 @@ static const struct kind {
     {"cmyk", 4, JCS_CMYK, {1, 1, 1, 1}, {1, 1, 1, 1}},
     {"ycck 4:2:0", 4, JCS_YCCK, {2, 1, 1, 2}, {2, 1, 1, 2}},
     {"two chroma sizes", 3, JCS_YCbCr, {2, 2, 1}, {2, 1, 1}},
+    {"three sizes", 3, JCS_YCbCr, {4, 2, 1}, {1, 1, 1}},
     {"large chroma", 3, JCS_YCbCr, {1, 1, 2}, {1, 1, 2}},
     {"mixed", 3, JCS_YCbCr, {2, 1, 2}, {1, 2, 2}},
     {"4:2:0 rgb", 3, JCS_RGB, {2, 1, 1}, {2, 1, 1}},
@@ -98,6 +99,7 @@ static struct rect draw_region(struct rng *r, int i, int32_t width, int32_t heig
   if (i == 1) return (struct rect){width - 1, height - 1, 1, 1};
   if (i == 2) return (struct rect){0, height / 2, width, 1};
   if (i == 3) return (struct rect){width / 2, 0, 1, height};
+  if (i == 4) return (struct rect){0, 0, 1, height};
   struct rect p = {.left = (int32_t)rng_below(rng_next(r), (uint32_t)width),
                    .top = (int32_t)rng_below(rng_next(r), (uint32_t)height)};
   p.width = 1 + (int32_t)rng_below(rng_next(r), (uint32_t)(width - p.left));
