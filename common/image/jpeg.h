@@ -5,7 +5,8 @@
  * are not even read; the two pixels around the part that chroma upsampling looks at are decoded with it.
  * Truncated or corrupt data is an error where the part depends on it; behind that nobody looks.
  *
- * A decoder keeps libjpeg's state and its own buffers from image to image. One per thread. */
+ * A decoder keeps its buffers and the tables made for Huffman decoding from image to image, and nothing that
+ * could change a pixel of the next. One per thread. */
 #ifndef IMAGE_JPEG_H
 #define IMAGE_JPEG_H
 

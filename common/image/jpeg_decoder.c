@@ -34,12 +34,6 @@ enum status jpeg_decoder_open(struct jpeg_decoder **out) {
   struct jpeg_decoder *d = *out = calloc(1, sizeof *d);
   if (!d) return fail(E_MEMORY, "out of memory for a JPEG decoder");
   jpeg_trap_set(&d->trap, (j_common_ptr)&d->info);
-  if (setjmp(d->trap.jump)) {
-    jpeg_decoder_close(out);
-    return fail(E_MEMORY, "out of memory for a JPEG decoder");
-  }
-  jpeg_create_decompress(&d->info);
-  jpeg_trap_scans(&d->trap, &d->info);
   d->info.client_data = &d->huffman;
   d->huffman.give_up = give_up;
   d->huffman.context = d;
@@ -50,14 +44,16 @@ void jpeg_decoder_close(struct jpeg_decoder **decoder) {
   struct jpeg_decoder *d = *decoder;
   *decoder = NULL;
   if (!d) return;
-  jpeg_destroy_decompress(&d->info);
   jpeg_huffman_free(&d->huffman);
   free(d->row.data);
   free(d);
 }
 
+/* libjpeg starts afresh with every image: it would use the last one's tables where a file has none of its own. */
 static enum status begin(struct jpeg_decoder *d, const struct jpeg_file *file) {
   struct jpeg_decompress_struct *info = &d->info;
+  jpeg_create_decompress(info);
+  jpeg_trap_scans(&d->trap, info);
   enum status st = jpeg_read_start(info, file->bytes, file->size);
   if (st != OK) return st;
   if (info->image_width != (JDIMENSION)file->whole.width ||
@@ -115,7 +111,7 @@ static enum status attempt(struct jpeg_decoder *d, const struct jpeg_file *file,
   TRY(begin(d, file));
   TRY(read_rows(d, file, region, own, out));
 out:
-  jpeg_abort_decompress(&d->info); /* whatever state it is in; frees what belonged to this image */
+  jpeg_destroy_decompress(&d->info); /* whatever state it is in */
   return st;
 }
 

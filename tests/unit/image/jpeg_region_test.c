@@ -38,7 +38,7 @@ static const struct kind {
 };
 
 static const struct form {
-  bool progressive, arithmetic;
+  bool progressive, arithmetic, optimized;
   int restart_rows, restart_interval;
   int scans; /* of a progressive file; 0: all */
 } forms[FORMS] = {{0},
@@ -78,6 +78,7 @@ static uint8_t *make(const struct kind *k, const struct form *f, const int32_t s
   if (f->progressive) jpeg_simple_progression(&c);
   if (f->scans && c.num_scans > f->scans) c.num_scans = f->scans;
   c.arith_code = f->arithmetic;
+  c.optimize_coding = f->optimized;
   c.restart_in_rows = f->restart_rows;
   c.restart_interval = (unsigned)f->restart_interval;
   jpeg_start_compress(&c, TRUE);
@@ -188,6 +189,53 @@ static void errors_leave_a_decoder_usable(void **state) {
   free(bytes);
 }
 
+/* `bytes` without its segments of one kind; returns the new size. */
+static size_t without_segments(uint8_t *bytes, size_t size, uint8_t marker) {
+  enum { SOS = 0xda };
+  size_t at = 2;
+  while (bytes[at + 1] != SOS) {
+    size_t n = 2 + (size_t)(bytes[at + 2] << 8 | bytes[at + 3]);
+    if (bytes[at + 1] == marker)
+      memmove(bytes + at, bytes + at + n, (size -= n) - at);
+    else
+      at += n;
+  }
+  return size;
+}
+
+/* Frames of MJPEG have no Huffman tables and mean the standard's; a file without quantization tables is broken.
+ * Neither may borrow from the image that was decoded before. */
+static void no_image_uses_tables_of_the_one_before(void **state) {
+  (void)state;
+  enum { DHT = 0xc4, DQT = 0xdb };
+  static const int32_t side[2] = {31, 33};
+  static const struct rect part = {3, 5, 20, 20};
+  static uint8_t out[20 * 20 * 3];
+  struct jpeg_decoder *d;
+  struct image whole;
+  struct rng r = rng_at(5, 0, 0, 0);
+  unsigned long n_frame, n_broken, n_other;
+  uint8_t *frame = make(&kinds[1], &forms[0], side, &r, &n_frame);
+  uint8_t *broken = make(&kinds[1], &forms[0], side, &r, &n_broken);
+  uint8_t *other = make(&kinds[1], &(struct form){.optimized = true}, side, &r, &n_other);
+  n_frame = without_segments(frame, n_frame, DHT);
+  n_broken = without_segments(broken, n_broken, DQT);
+  assert_int_equal(jpeg_decoder_open(&d), OK);
+  assert_int_equal(jpeg_decode(frame, n_frame, &whole), OK);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(jpeg_decode_region(d, &(struct jpeg_file){other, n_other, {31, 33}}, part, out), OK);
+    assert_int_equal(jpeg_decode_region(d, &(struct jpeg_file){frame, n_frame, {31, 33}}, part, out), OK);
+    expect_part(&whole, part, out, "a frame without Huffman tables");
+    assert_int_equal(jpeg_decode_region(d, &(struct jpeg_file){broken, n_broken, {31, 33}}, part, out),
+                     E_FORMAT);
+  }
+  image_free(&whole);
+  jpeg_decoder_close(&d);
+  free(frame);
+  free(broken);
+  free(other);
+}
+
 /* An index that is not the file's is an error, wherever it is wrong within the part. */
 static void a_wrong_index_is_an_error(void **state) {
   (void)state;
@@ -256,6 +304,7 @@ static void damaged_files_are_judged_by_libjpeg(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(any_part_of_any_kind_of_file), cmocka_unit_test(errors_leave_a_decoder_usable),
-      cmocka_unit_test(a_wrong_index_is_an_error), cmocka_unit_test(damaged_files_are_judged_by_libjpeg)};
+      cmocka_unit_test(no_image_uses_tables_of_the_one_before), cmocka_unit_test(a_wrong_index_is_an_error),
+      cmocka_unit_test(damaged_files_are_judged_by_libjpeg)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
