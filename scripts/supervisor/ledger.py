@@ -34,7 +34,7 @@ class Ledger:
             line = json.loads(text)
             step, images = line['step'], line['images']
             good = type(step) is int and type(images) is int and all(_DIGEST.fullmatch(line[key]) for key in _DIGESTS)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             good = False
         if not good:
             raise Failure(f'{self.path}: line {number} is not a ledger line', 2)
@@ -100,7 +100,7 @@ def _missing(first, second, step):
     later = [s for s in lacks.steps if s > step]
     if later:
         return [f'step {step} is missing first: {lacks.path} goes on with step {later[0]}']
-    before = f'the {_many(len(lacks.steps))} before are equal' if lacks.steps else 'it has no step'
+    before = f'up to there they are equal ({_many(len(lacks.steps))})' if lacks.steps else 'it has no step'
     return [f'step {step} is missing first: {lacks.path} ends before it, {has.path} goes on to step {next(reversed(has.steps))}; {before}']
 
 

@@ -71,7 +71,7 @@ class Diff(unittest.TestCase):
     def test_missing_steps(self):
         whole = self.write('a', [line(i) for i in range(10)])
         self.assertRegex(self.diff(whole, self.write('b', [line(i) for i in range(6)]), 1),
-                         r'^step 6 is missing first: .*/b ends before it, .*/a goes on to step 9; the 6 steps before are equal')
+                         r'^step 6 is missing first: .*/b ends before it, .*/a goes on to step 9; up to there they are equal \(6 steps\)')
         self.assertRegex(self.diff(self.write('b', [line(i) for i in range(10) if i not in (2, 3)]), whole, 1),
                          r'^step 2 is missing first: .*/b goes on with step 4')
         self.assertRegex(self.diff(self.write('b', []), whole, 1), '^step 0 is missing first: .*/b ends before it, .*; it has no step')
@@ -101,7 +101,7 @@ class Diff(unittest.TestCase):
         for text, expected in (('hello\n', 'line 1 is not a ledger line'), ('{"step": 0}\n', 'line 1 is not'), ('[]\n', 'line 1 is not'),
                                (json.dumps(line(0, pixels='xyz')) + '\n', 'line 1 is not'),
                                (json.dumps(line(1)) + '\n' + json.dumps(line(1)) + '\n', 'line 2: step 1 comes after step 1'),
-                               ('\xff\xfe\n', 'line 1 is not')):
+                               ('\xff\xfe\n', 'line 1 is not'), ('[' * 100000 + '\n', 'line 1 is not')):
             with self.subTest(text):
                 with open(os.path.join(self.folder, 'bad'), 'w', encoding='latin-1') as stream:
                     stream.write(text)
