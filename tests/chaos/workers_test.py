@@ -46,9 +46,13 @@ class Workers(ChaosTest):
         for kind in ('decode', 'decode', 'augment', 'augment'):
             crew.join(kind)
         while consumer.running():
+            done = self.ledger_lines('ledger')
             crew.fault(hold_s=2.5 * LEASE_MS / 1000)
-            time.sleep(self.pick.uniform(0, 0.3 * SLOW))
-            crew.wake()
+            until = time.monotonic() + self.pick.uniform(0, 0.3 * SLOW)
+            # A step between two faults, or workers could be killed faster than a busy machine starts them.
+            while consumer.running() and (time.monotonic() < until or self.ledger_lines('ledger') <= done):
+                time.sleep(0.01)
+                crew.wake()
         crew.wake(everyone=True)
         self.finish(consumer)
         self.compare()
