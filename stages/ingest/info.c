@@ -48,6 +48,7 @@ json_t *dataset_describe(const struct dataset_info *info) {
 static json_t *settings(const struct ingest_options *o) {
   json_t *j = json_pack("{s:s, s:b}", "format", o->format, "skip_bad", o->skip_bad);
   if (o->in) json_object_set_new(j, "in", json_string(o->in));
+  if (o->classes) json_object_set_new(j, "classes", json_string(o->classes));
   if (o->restart) json_object_set_new(j, "restart", json_true());
   if (o->short_side)
     json_object_update_new(j, json_pack("{s:I, s:I}", "short_side", (json_int_t)o->short_side, "quality",

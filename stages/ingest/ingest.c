@@ -199,6 +199,8 @@ static enum status find_format(struct ingest *g) {
   assert(g->format); /* the option's choices come from the same registry */
   if (g->format->needs_in && !o->in) return fail(E_ARG, "--in is required for --format %s", o->format);
   if (!g->format->needs_in && o->in) return fail(E_ARG, "--in: --format %s reads nothing", o->format);
+  if (!g->format->takes_classes && o->classes)
+    return fail(E_ARG, "--classes: --format %s has its own classes", o->format);
   if (o->short_side && (o->short_side < 8 || o->short_side > IMAGE_MAX_SIDE))
     return fail(E_ARG, "--short-side: %lld is neither 0 nor 8..%d", (long long)o->short_side, IMAGE_MAX_SIDE);
   if (o->quality < 1 || o->quality > 100)
@@ -298,6 +300,8 @@ out:
 static const struct opt opts[] = {
     {"format", OPT_STR, FIELD(format), NULL, "what the input is", NULL, NULL, true},
     {"in", OPT_STR, FIELD(in), NULL, "folder with the images or binary files"},
+    {"classes", OPT_STR, FIELD(classes), NULL,
+     "folder: file with the class folders to read, one a line, in the order of their labels"},
     {"out", OPT_STR, FIELD(out), NULL, "dataset file to write, e.g. pets.lmdb", NULL, NULL, true},
     {"name", OPT_STR, FIELD(name), NULL, "name of the dataset; without it, that of the file"},
     {"skip-bad", OPT_BOOL, FIELD(skip_bad), NULL,

@@ -14,7 +14,7 @@
 #include "store/dataset.h"
 
 struct ingest_options {
-  const char *format, *in, *out, *name, *result;
+  const char *format, *in, *out, *name, *result, *classes;
   int64_t size, train, test, seed, threads, short_side, quality;
   bool skip_bad, replace, restart;
 };
@@ -62,7 +62,8 @@ struct sample {
 
 struct format {
   const char *name, *summary;
-  bool needs_in; /* whether --in is required, or forbidden */
+  bool needs_in;      /* whether --in is required, or forbidden */
+  bool takes_classes; /* whether --classes is allowed */
 
   /* Errors are final: the input as a whole makes no sense. */
   enum status (*open)(void **source, const struct ingest_options *options, struct source_plan *plan);

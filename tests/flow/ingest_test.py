@@ -156,6 +156,55 @@ class Folders(IngestTest):
                 check.validate(r)
 
 
+class ClassLists(IngestTest):
+    """--classes."""
+
+    def setUp(self):
+        super().setUp()
+        self.pets('pets', ('train', 'val'))
+        for split in ('train', 'val'):
+            write(self.path(f'pets/{split}/red fox/1.jpg'), corpus('jpeg/rgb'))
+        write(self.path('pets/unlabeled/1.jpg'), corpus('jpeg/grey'))
+
+    def listed(self, text):
+        write(self.path('list.txt'), text.encode())
+        return ('--format', 'folder', '--in', 'pets', '--out', 'pets.lmdb', '--classes', 'list.txt')
+
+    def test_labels_in_list_order(self):
+        done = self.ingest(*self.listed('# three are there\n\nred fox\tVulpes vulpes\r\n  dog hound, canine \n'), '--result', 'r.json')
+        self.assertIn('2 class folders that list.txt does not list are left out', done.stderr)
+        info = self.info('pets.lmdb')
+        counts = {'Vulpes vulpes': 1, 'hound, canine': 3}
+        self.assertEqual(info['classes'], list(counts))
+        self.assertEqual(info['splits'], [{'name': 'train', 'count': 4, 'classes': counts},
+                                          {'name': 'unlabeled', 'count': 1, 'classes': dict.fromkeys(counts, 0)},
+                                          {'name': 'val', 'count': 4, 'classes': counts}])
+        self.assertIn('Vulpes vulpes', self.ingest('info', 'pets.lmdb').stdout)
+        result = json.loads(read(self.path('r.json')))
+        jsonschema.validate(result, schema('result-ingest'))
+        self.assertEqual(result['settings']['classes'], 'list.txt')
+        self.ingest(*self.listed('dog\ncat'), '--replace')
+        info = self.info('pets.lmdb')
+        self.assertEqual(info['classes'], ['dog', 'cat'])
+        self.assertEqual(info['splits'][0]['classes'], {'dog': 3, 'cat': 4})
+
+    def test_lists_that_are_refused(self):
+        os.mkdir(self.path('pets/val/bird'))
+        write(self.path('pets/train/bird/1.jpg'), corpus('jpeg/rgb'))
+        for text, message in (('cat\nwolf\n', 'pets/train: there is no folder of class wolf, which list.txt lists'),
+                              ('bird\n', 'pets/val/bird: there is no image of this class'),
+                              ('cat\ndog\ncat Felis\n', 'list.txt, line 3: the class folder cat is listed twice'),
+                              ('cat pet\n#\ndog pet\n', 'list.txt, line 3: the classes cat and dog have the same name, pet'),
+                              ('\tcat\n', 'list.txt, line 1: there is no folder before the name'),
+                              ('../train/cat\n', 'there is no folder of class ../train/cat'),
+                              ('# nothing\n\n', 'list.txt: lists no class'),
+                              ('cat\0dog\n', 'list.txt: this is no text file')):
+            with self.subTest(text):
+                self.refused(1, message, *self.listed(text))
+        os.remove(self.path('list.txt'))
+        self.refused(1, 'list.txt', '--format', 'folder', '--in', 'pets', '--out', 'x.lmdb', '--classes', 'list.txt')
+        self.refused(2, '--classes: --format shapes has its own classes', '--format', 'shapes', '--out', 'x.lmdb', '--classes', 'list.txt')
+
 
 class Rewriting(IngestTest):
     """--restart and --short-side."""

@@ -5,7 +5,8 @@
  * - class folders alone: one split, train;
  * - images alone: one split, train, unlabelled.
  *
- * Class folders are searched to any depth. Everything is sorted by bytes, so the order is the same
+ * With a class list only the class folders in it are read, in its order, and every split with class folders has
+ * to have them all. Class folders are searched to any depth. Everything is sorted by bytes, so the order is the same
  * everywhere. */
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +20,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "ingest/class_list.h"
 #include "ingest/ingest.h"
 
 enum { MAX_DEPTH = 16, MAX_IMAGE_BYTES = 1 << 30 };
@@ -34,11 +36,13 @@ struct image_file {
 };
 
 struct folder {
-  struct names classes;
+  struct names classes;     /* sorted; what was found, without a list */
+  struct class_list listed; /* empty: every class folder is read */
   struct image_file *files[SOURCE_MAX_SPLITS];
   size_t counts[SOURCE_MAX_SPLITS], rooms[SOURCE_MAX_SPLITS];
-  size_t ignored; /* files that are no images by name and content */
-  size_t empty;   /* class folders without images */
+  size_t ignored;  /* files that are no images by name and content */
+  size_t empty;    /* class folders without images */
+  size_t unlisted; /* class folders that are not in the list */
 };
 
 /* --- Lists --- */
@@ -178,19 +182,46 @@ out:
   return st;
 }
 
+static enum status add_class(struct folder *f, size_t split, const char *path, const char *name,
+                             int32_t label) {
+  char *below = join(path, name);
+  enum status st =
+      below ? add_below(f, split, below, label, 0) : fail(E_MEMORY, "out of memory while listing files");
+  free(below);
+  return st;
+}
+
+/* The class folders that the list names, all of which must be there with images. */
+static enum status add_listed(struct folder *f, size_t split, const char *path, const char *list_path,
+                              const struct names *folders) {
+  for (size_t c = 0; c < f->listed.count; c++) {
+    const char *name = f->listed.folders[c];
+    size_t before = f->counts[split];
+    if (names_find(folders, name) < 0)
+      return fail(E_FORMAT, "%s: there is no folder of class %s, which %s lists", path, name, list_path);
+    enum status st = add_class(f, split, path, name, (int32_t)c);
+    if (st != OK) return st;
+    if (f->counts[split] == before)
+      return fail(E_FORMAT, "%s/%s: there is no image of this class, which %s lists", path, name, list_path);
+  }
+  f->unlisted += folders->count - f->listed.count;
+  return OK;
+}
+
 /* One split: its class folders, or its own images, unlabelled, when it has none. */
-static enum status add_split(struct folder *f, size_t split, const char *path) {
+static enum status add_split(struct folder *f, size_t split, const char *path, const char *list_path) {
   enum status st;
   struct names folders = {0};
   TRY(list(path, &folders, NULL));
+  if (list_path && (split == 0 || folders.count)) {
+    st = add_listed(f, split, path, list_path, &folders);
+    goto out;
+  }
   if (folders.count == 0) st = add_below(f, split, path, -1, 0);
   for (size_t i = 0; i < folders.count && st == OK; i++) {
-    char *below = join(path, folders.items[i]);
     size_t before = f->counts[split];
-    st = below ? add_below(f, split, below, names_find(&f->classes, folders.items[i]), 0)
-               : fail(E_MEMORY, "out of memory while listing files");
+    st = add_class(f, split, path, folders.items[i], names_find(&f->classes, folders.items[i]));
     f->empty += st == OK && f->counts[split] == before;
-    free(below);
   }
 out:
   names_free(&folders);
@@ -233,15 +264,18 @@ static enum status folder_open(void **source, const struct ingest_options *optio
   size_t total = 0;
   struct folder *f = *source = calloc(1, sizeof *f);
   if (!f) return fail(E_MEMORY, "out of memory");
+  if (options->classes) TRY(class_list_read(&f->listed, options->classes));
   TRY(find_splits(options->in, &paths, plan));
   for (size_t i = 0; i < paths.count; i++)
     TRY(list(paths.items[i], &f->classes, NULL)); /* the union of all splits */
   names_sort_unique(&f->classes);
   for (size_t i = 0; i < paths.count; i++) {
-    TRY(add_split(f, i, paths.items[i]));
+    TRY(add_split(f, i, paths.items[i], options->classes));
     plan->splits[i].count = (int64_t)f->counts[i];
     total += f->counts[i];
   }
+  if (f->unlisted)
+    log_info("%zu class folders that %s does not list are left out", f->unlisted, options->classes);
   if (f->ignored || f->empty)
     snprintf(plan->note, sizeof plan->note,
              "not taken: %zu files that are no images by name or content; %zu folders held none", f->ignored,
@@ -252,8 +286,8 @@ static enum status folder_open(void **source, const struct ingest_options *optio
               options->in);
     goto out;
   }
-  plan->classes = (const char *const *)f->classes.items;
-  plan->n_classes = f->classes.count;
+  plan->classes = options->classes ? f->listed.names : (const char *const *)f->classes.items;
+  plan->n_classes = options->classes ? f->listed.count : f->classes.count;
 out:
   names_free(&paths);
   return st;
@@ -272,6 +306,7 @@ static void folder_close(void **source) {
   *source = NULL;
   if (!f) return;
   names_free(&f->classes);
+  class_list_free(&f->listed);
   for (size_t s = 0; s < SOURCE_MAX_SPLITS; s++) {
     for (size_t i = 0; i < f->counts[s]; i++) free(f->files[s][i].path);
     free(f->files[s]);
@@ -283,6 +318,7 @@ extern const struct format format_folder;
 const struct format format_folder = {.name = "folder",
                                      .summary = "folders of JPEG and PNG files, one per class",
                                      .needs_in = true,
+                                     .takes_classes = true,
                                      .open = folder_open,
                                      .sample = folder_sample,
                                      .close = folder_close};
