@@ -25,6 +25,8 @@ struct jpeg_file {
    * intervals that are not wanted are not read at all. NULL: not known. */
   const uint8_t *restarts;
   size_t n_restarts;
+  int32_t shrink; /* 2, 4 or 8: the inverse DCT makes an image of that fraction (shrink.h), whose pixels the
+                     part is counted in, and which is not quite what one gets from the whole; 0 or 1: not */
 };
 
 /* Decodes the part `region`, which lies inside the image. out [region.height, region.width, 3] RGB,

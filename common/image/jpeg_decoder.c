@@ -61,6 +61,8 @@ static enum status begin(struct jpeg_decoder *d, const struct jpeg_file *file) {
     return fail(E_FORMAT, "a JPEG of %ux%u pixels where %dx%d are expected", info->image_width,
                 info->image_height, file->whole.width, file->whole.height);
   jpeg_settle(info);
+  info->scale_num = 1;
+  info->scale_denom = file->shrink ? (unsigned)file->shrink : 1;
   jpeg_start_decompress(info);
   return OK;
 }
@@ -68,6 +70,11 @@ static enum status begin(struct jpeg_decoder *d, const struct jpeg_file *file) {
 /* In pixels: a sample of the widest there are. */
 static int32_t margin_of(const struct jpeg_decompress_struct *info) {
   return info->max_h_samp_factor > 2 ? info->max_h_samp_factor : 2;
+}
+
+/* libjpeg-turbo 2.1 cuts columns wrongly out of scaled images with chroma of a quarter of the width. */
+static bool can_crop(const struct jpeg_decompress_struct *info) {
+  return info->scale_denom == 1 || info->max_h_samp_factor <= 2;
 }
 
 static enum status read_rows(struct jpeg_decoder *d, const struct jpeg_file *file, struct rect region,
@@ -78,7 +85,12 @@ static enum status read_rows(struct jpeg_decoder *d, const struct jpeg_file *fil
   JDIMENSION right = (JDIMENSION)(region.left + region.width + margin);
   JDIMENSION width = (right < info->output_width ? right : info->output_width) - left;
   size_t n = (size_t)region.width;
-  jpeg_crop_scanline(info, &left, &width); /* widens both to whole blocks */
+  if (can_crop(info)) {
+    jpeg_crop_scanline(info, &left, &width); /* widens both to whole blocks */
+  } else {
+    left = 0;
+    width = info->output_width;
+  }
   enum status st = OK;
   if (own && jpeg_huffman_can(info)) st = jpeg_huffman_begin(&d->huffman, info, file, left, width);
   if (st != OK) return st;

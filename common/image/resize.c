@@ -26,33 +26,62 @@ static double cubic(double x) { /* in PIL's order of operations: its weights are
 struct span {
   int32_t in;
   enum filter filter;
-  double scale, support,
-      inverse; /* support: how far taps reach, in input pixels; inverse: 1 / max(scale, 1) */
+  double scale, begin;     /* input pixels per output; where the first output begins */
+  double support, inverse; /* how far taps reach, in input pixels; 1 / max(scale, 1) */
 };
 
 static struct span span(int32_t in, int32_t out, enum filter filter) {
   double scale = (double)in / out, widened = scale > 1 ? scale : 1.0;
-  return (struct span){in, filter, scale, (filter == FILTER_BICUBIC ? 2.0 : 1.0) * widened, 1.0 / widened};
+  return (struct span){in, filter, scale, 0, (filter == FILTER_BICUBIC ? 2.0 : 1.0) * widened, 1.0 / widened};
+}
+
+/* Of shrunken pixels: the same places in units of `k` original pixels. k is a power of two: nothing is
+ * rounded that would not be without it. */
+static struct span shrunken_span(int32_t in, int32_t out, enum filter filter, int32_t k, int32_t phase) {
+  struct span s = span(in, out, filter);
+  if (k < 2) return s;
+  s.in = (phase + in + k - 1) / k;
+  s.scale /= k;
+  s.begin = (double)phase / k;
+  double widened = s.scale > 1 ? s.scale : 1.0;
+  s.support = widened;
+  s.inverse = 1.0 / widened;
+  return s;
+}
+
+static struct span span_x(const struct resize *j) {
+  return shrunken_span(j->in.width, j->out.width, j->filter, j->shrink, j->phase.left);
+}
+
+static struct span span_y(const struct resize *j) {
+  return shrunken_span(j->in.height, j->out.height, j->filter, j->shrink, j->phase.top);
+}
+
+static int32_t most_taps(const struct span *s) {
+  int64_t taps = 2 * ((int64_t)s->support + 1) + 1;
+  return (int32_t)(taps < s->in ? taps : s->in);
 }
 
 int32_t resize_max_taps(int32_t in, int32_t out, enum filter filter) {
-  int64_t taps = 2 * ((int64_t)span(in, out, filter).support + 1) + 1;
-  return (int32_t)(taps < in ? taps : in);
+  struct span s = span(in, out, filter);
+  return most_taps(&s);
 }
+
+static double centre_of(const struct span *s, int32_t o) { return s->begin + (o + 0.5) * s->scale; }
 
 /* Non-negative arguments are truncated like floor; what is below zero ends up at zero either way. */
 static int32_t first_tap(const struct span *s, int32_t o) {
-  int32_t x = (int32_t)((o + 0.5) * s->scale - s->support + 0.5);
+  int32_t x = (int32_t)(centre_of(s, o) - s->support + 0.5);
   return x > 0 ? x : 0;
 }
 
 static int32_t end_tap(const struct span *s, int32_t o) {
-  int32_t x = (int32_t)((o + 0.5) * s->scale + s->support + 0.5);
+  int32_t x = (int32_t)(centre_of(s, o) + s->support + 0.5);
   return x < s->in ? x : s->in;
 }
 
 static int32_t fill_taps(const struct span *s, int32_t o, int32_t *first, double *weights) {
-  double centre = (o + 0.5) * s->scale, sum = 0;
+  double centre = centre_of(s, o), sum = 0;
   *first = first_tap(s, o);
   int32_t n = end_tap(s, o) - *first;
   for (int32_t i = 0; i < n; i++) {
@@ -70,35 +99,31 @@ int32_t resize_taps(int32_t in, int32_t out, enum filter filter, int32_t o, int3
 }
 
 /* The taps of outputs from .. from + count - 1 together. */
-static void axis_needs(int32_t in, int32_t out, enum filter filter, int32_t from, int32_t count,
-                       int32_t *first, int32_t *size) {
-  struct span s = span(in, out, filter);
-  *first = first_tap(&s, from);
-  *size = end_tap(&s, from + count - 1) - *first;
+static void axis_needs(const struct span *s, int32_t from, int32_t count, int32_t *first, int32_t *size) {
+  *first = first_tap(s, from);
+  *size = end_tap(s, from + count - 1) - *first;
 }
 
 struct rect resize_needs(const struct resize *job) {
   struct rect r;
-  axis_needs(job->in.width, job->out.width, job->filter, job->window.left, job->window.width, &r.left,
-             &r.width);
-  axis_needs(job->in.height, job->out.height, job->filter, job->window.top, job->window.height, &r.top,
-             &r.height);
+  struct span x = span_x(job), y = span_y(job);
+  axis_needs(&x, job->window.left, job->window.width, &r.left, &r.width);
+  axis_needs(&y, job->window.top, job->window.height, &r.top, &r.height);
   return r;
 }
 
-static void plan_axis(struct resize_axis *axis, int32_t in, int32_t out, enum filter filter, int32_t from,
-                      int32_t count, double *room) {
-  struct span s = span(in, out, filter);
-  int32_t origin = first_tap(&s, from), size = end_tap(&s, from + count - 1) - origin, most = 1;
+static void plan_axis(struct resize_axis *axis, const struct span *s, int32_t from, int32_t count,
+                      double *room) {
+  int32_t origin = first_tap(s, from), size = end_tap(s, from + count - 1) - origin, most = 1;
   for (int32_t o = from; o < from + count; o++) {
-    int32_t n = end_tap(&s, o) - first_tap(&s, o);
+    int32_t n = end_tap(s, o) - first_tap(s, o);
     most = n > most ? n : most;
   }
   assert(most <= axis->taps);
   axis->taps = most;
   memset(axis->weight, 0, (size_t)count * (size_t)most * sizeof(float));
   for (int32_t o = 0; o < count; o++) {
-    int32_t first, n = fill_taps(&s, from + o, &first, room);
+    int32_t first, n = fill_taps(s, from + o, &first, room);
     first -= origin;
     axis->first[o] = first + most <= size ? first : size - most;
     float *w = axis->weight + (size_t)o * (size_t)most + (first - axis->first[o]);
@@ -109,8 +134,9 @@ static void plan_axis(struct resize_axis *axis, int32_t in, int32_t out, enum fi
 /* Both axes in the workspace's memory for weights. */
 static enum status plan(struct workspace *work, const struct resize *job, struct resize_axis axes[2]) {
   int32_t count[2] = {job->window.width, job->window.height};
-  axes[0].taps = resize_max_taps(job->in.width, job->out.width, job->filter);
-  axes[1].taps = resize_max_taps(job->in.height, job->out.height, job->filter);
+  struct span x = span_x(job), y = span_y(job);
+  axes[0].taps = most_taps(&x);
+  axes[1].taps = most_taps(&y);
   size_t size[2], longest = (size_t)(axes[0].taps > axes[1].taps ? axes[0].taps : axes[1].taps);
   for (int i = 0; i < 2; i++) size[i] = (size_t)count[i] * (size_t)(axes[i].taps + 1) * sizeof(float);
   enum status st = scratch_reserve(&work->weights, longest * sizeof(double) + size[0] + size[1]);
@@ -121,9 +147,8 @@ static enum status plan(struct workspace *work, const struct resize *job, struct
     axes[i].first = (int32_t *)(void *)at;
     axes[i].weight = (float *)(void *)(at + (size_t)count[i] * sizeof(int32_t));
   }
-  plan_axis(&axes[0], job->in.width, job->out.width, job->filter, job->window.left, job->window.width, room);
-  plan_axis(&axes[1], job->in.height, job->out.height, job->filter, job->window.top, job->window.height,
-            room);
+  plan_axis(&axes[0], &x, job->window.left, job->window.width, room);
+  plan_axis(&axes[1], &y, job->window.top, job->window.height, room);
   return OK;
 }
 

@@ -18,6 +18,12 @@ struct resize {
   struct extent in, out; /* of the whole image before and after; at least 1 */
   struct rect window;    /* the part of the output that is wanted */
   enum filter filter;
+  /* Pixels that are 1/shrink of the size (shrink.h; 0 as 1): `in` still counts those of the original, of which
+   * the first lies `phase` to the right of and below the corner of the first shrunken pixel. Bilinear only. */
+  int32_t shrink;
+  struct {
+    int32_t left, top;
+  } phase;
 };
 
 /* The weights of output `o` along one axis: taps *first .. *first + count-1, count returned. weights: room
@@ -25,7 +31,7 @@ struct resize {
 int32_t resize_taps(int32_t in, int32_t out, enum filter filter, int32_t o, int32_t *first, double *weights);
 int32_t resize_max_taps(int32_t in, int32_t out, enum filter filter);
 
-/* The input pixels that the window depends on. */
+/* The input pixels that the window depends on, shrunken ones if they are. */
 struct rect resize_needs(const struct resize *job);
 
 /* The window as new current planes of `work`, from packed 8-bit RGB. pixels [have.height, have.width, 3] is

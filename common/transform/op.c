@@ -89,6 +89,14 @@ enum status canvas_resize(struct canvas *canvas, struct rect crop, struct extent
   struct resize job = {{crop.width, crop.height}, out, window, filter};
   if (crop.width < 1 || crop.height < 1)
     return fail(E_ARG, "a crop of %d x %d pixels is empty", crop.width, crop.height);
+  if (s && s->shrink > 1) {
+    if (filter != FILTER_BILINEAR) return fail(E_ARG, "bicubic interpolation of pixels scaled by the DCT");
+    job.shrink = s->shrink;
+    job.phase.left = crop.left % s->shrink;
+    job.phase.top = crop.top % s->shrink;
+    crop.left /= s->shrink;
+    crop.top /= s->shrink;
+  }
   struct rect need = resize_needs(&job);
   need.left += crop.left;
   need.top += crop.top;

@@ -159,8 +159,14 @@ static enum status read_view(struct policy_view *view, json_t *json) {
 static enum status read_policy(struct policy *p, json_t *root) {
   json_t *views = json_object_get(root, "views"), *value;
   const char *key;
-  json_object_foreach(root, key, value) if (strcmp(key, "views") != 0) return fail(
-      E_ARG, "a policy has no key '%.64s'; its only key is views", key);
+  json_object_foreach(
+      root, key,
+      value) if (strcmp(key, "views") != 0 &&
+                 strcmp(key, "dct_scale") !=
+                     0) return fail(E_ARG, "a policy has no key '%.64s'; its keys are views, dct_scale", key);
+  value = json_object_get(root, "dct_scale");
+  if (value && !json_is_boolean(value)) return fail(E_ARG, "dct_scale must be true or false");
+  p->dct_scale = json_is_true(value);
   if (!json_is_array(views) || json_array_size(views) < 1 || json_array_size(views) > POLICY_MAX_VIEWS)
     return fail(E_ARG, "views must be a list of 1 to %d views", POLICY_MAX_VIEWS);
   p->n_views = (int)json_array_size(views);
@@ -168,6 +174,10 @@ static enum status read_policy(struct policy *p, json_t *root) {
     enum status st = read_view(&p->views[v], json_array_get(views, (size_t)v));
     if (st != OK) return fail_within(st, "views[%d]", v);
   }
+  for (int v = 0; p->dct_scale && v < p->n_views; v++)
+    if (strcmp(p->views[v].ops[0].op->name, "random_resized_crop") != 0)
+      return fail(E_ARG, "dct_scale is for views that begin with random_resized_crop, and views[%d] does not",
+                  v);
   return policy_write(p, &p->json);
 }
 
@@ -246,7 +256,7 @@ enum status policy_write(const struct policy *policy, char **json) {
     }
     fputs("]}", f);
   }
-  fputs("]}", f);
+  fputs(policy->dct_scale ? "],\"dct_scale\":true}" : "]}", f);
   bool failed = ferror(f) != 0;
   if (fclose(f) != 0 || failed) return fail(E_MEMORY, "out of memory");
   return OK;

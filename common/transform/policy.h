@@ -74,12 +74,18 @@ bool policy_describe(const struct policy *policy, int view, int op, const struct
 /* The smallest rectangle of the original that all views need. */
 struct rect policy_region(const struct policy *policy, const struct view_draw *draws);
 
+/* By how much the pixels may be shrunken (shrink.h) under these draws: 1 unless the policy says
+ * "dct_scale", else the largest of 8, 4, 2, 1 that leaves every view's crop at least as large as the view. */
+int32_t policy_shrink(const struct policy *policy, const struct view_draw *draws);
+
 /* Part of a decoded image: `region` of an original of size `whole`. pixels [region.height, region.width, 3]
- * RGB. */
+ * RGB. With `shrink` > 1 (0 as 1) the pixels and `region` are the shrunken image's; `whole` and all crops count
+ * the original's. */
 struct source {
   const uint8_t *pixels;
   struct rect region;
   struct extent whole;
+  int32_t shrink;
 };
 
 struct render; /* scratch memory for rendering; one per thread; grows to the largest image seen */

@@ -25,6 +25,7 @@ struct policy_view {
 
 struct policy {
   int n_views;
+  bool dct_scale;
   struct policy_view views[POLICY_MAX_VIEWS];
   char *json;
 };

@@ -22,6 +22,16 @@ void policy_sample(const struct policy *policy, uint64_t seed, uint64_t step, ui
   }
 }
 
+int32_t policy_shrink(const struct policy *policy, const struct view_draw *draws) {
+  int32_t k = policy->dct_scale ? 8 : 1;
+  for (int v = 0; v < policy->n_views; v++) {
+    const struct rect *crop = &draws[v].crop;
+    int32_t side = crop->width < crop->height ? crop->width : crop->height;
+    while (k > 1 && side / k < policy->views[v].size) k /= 2;
+  }
+  return k;
+}
+
 struct rect policy_region(const struct policy *policy, const struct view_draw *draws) {
   struct rect all = draws[0].crop;
   for (int v = 1; v < policy->n_views; v++) {

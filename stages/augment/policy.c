@@ -88,14 +88,18 @@ static json_t *schema(void) {
           POLICY_MAX_SIZE, "ops", "description",
           "in order of application; the first makes the view of the image", "type", "array", "prefixItems",
           "oneOf", opening, "items", "oneOf", other, "minItems", 1, "maxItems", POLICY_MAX_OPS));
-  return json_pack("{s:s, s:s, s:s, s:s, s:[s], s:b, s:{s:{s:s, s:{s:s}, s:i, s:i}}, s:o}", "$schema",
-                   "https://json-schema.org/draft/2020-12/schema", "title", "Tandem policy", "description",
+  return json_pack("{s:s, s:s, s:s, s:s, s:[s], s:b, s:{s:{s:s, s:{s:s}, s:i, s:i}, s:{s:s, s:s, s:b}}, s:o}",
+                   "$schema", "https://json-schema.org/draft/2020-12/schema", "title", "Tandem policy",
+                   "description",
                    "What happens to an image: views, each a size and a list of operations. "
                    "docs/transformations.md explains "
                    "it. Written by `tandem-augment policy --schema`.",
                    "type", "object", "required", "views", "additionalProperties", 0, "properties", "views",
                    "type", "array", "items", "$ref", "#/$defs/view", "minItems", 1, "maxItems",
-                   POLICY_MAX_VIEWS, "$defs", defs);
+                   POLICY_MAX_VIEWS, "dct_scale", "type", "boolean", "description",
+                   "JPEGs may be decoded at 1/2, 1/4 or 1/8 where that leaves crops as large as the view: "
+                   "faster, other pixels",
+                   "default", 0, "$defs", defs);
 }
 
 /* The canonical text, a line per view and per operation. */

@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "commands.h"
 #include "image/isa.h"
+#include "image/jpeg.h"
+#include "image/shrink.h"
 #include "sheet.h"
 #include "store/dataset.h"
 #include "store/safetensors.h"
@@ -96,12 +98,22 @@ static void close_shard(struct shard *s) {
   ticket_free(&s->ticket);
 }
 
-static enum status decode(const struct record *record, struct image *image) {
-  if (record->encoding == ENCODING_JPEG) return jpeg_decode(record->bytes, record->size, image);
-  *image = (struct image){record->width, record->height, malloc(record->size)};
+/* The whole image, at 1/shrink of its size. */
+static enum status decode(const struct record *r, int32_t shrink, struct image *image) {
+  const struct extent whole = {r->width, r->height};
+  const struct rect all = shrink_rect((struct rect){0, 0, r->width, r->height}, shrink);
+  const struct jpeg_file file = {r->bytes, r->size, whole, r->restarts, r->n_restarts, shrink};
+  *image = (struct image){all.width, all.height, malloc(3 * (size_t)all.width * (size_t)all.height)};
   if (!image->pixels) return fail(E_MEMORY, "out of memory");
-  memcpy(image->pixels, record->bytes, record->size);
-  return OK;
+  if (r->encoding == ENCODING_RGB8) {
+    shrink_rgb8(r->bytes, whole, shrink, all, image->pixels);
+    return OK;
+  }
+  struct jpeg_decoder *decoder;
+  enum status st = jpeg_decoder_open(&decoder);
+  if (st == OK) st = jpeg_decode_region(decoder, &file, all, image->pixels);
+  jpeg_decoder_close(&decoder);
+  return st;
 }
 
 static uint32_t partner_of(const struct shard *s, uint32_t i) {
@@ -135,11 +147,16 @@ static enum status render_image(struct shard *s, uint32_t i) {
   struct record record;
   struct image image = {0};
   enum status st = dataset_read(s->dataset, s->ticket.ids.at[i], &record);
-  if (st == OK) st = decode(&record, &image);
-  struct source source = {image.pixels, {0, 0, image.width, image.height}, {image.width, image.height}};
+  int32_t shrink = policy_shrink(s->policy, draws);
+  if (st == OK) st = decode(&record, shrink, &image);
+  struct source source = {image.pixels, {0, 0, image.width, image.height}, s->extents[i], shrink};
   for (int v = 0; st == OK && v < policy_views(s->policy); v++)
     st = render_view(s->render, s->policy, v, &draws[v], &source, s->pixels[v] + i * view_bytes(s, v),
                      s->params[v] + i * policy_params(s->policy, v, NULL));
+  if (st == OK && s->sheet && shrink > 1) { /* the sheet shows where the crops lie in the original */
+    image_free(&image);
+    st = decode(&record, 1, &image);
+  }
   if (st == OK && s->sheet) st = sheet_draw(s->sheet, (int32_t)(i / 2), (int)(i % 2), &image, draws, params);
   image_free(&image);
   return st == OK ? OK : fail_within(st, "sample %" PRIu64, s->ticket.ids.at[i]);

@@ -97,6 +97,7 @@ static enum status augment_image(void *context, uint32_t i, int thread) {
   if (st != OK) return st;
   struct view_draw draws[POLICY_MAX_VIEWS];
   policy_sample(s->policy, t->seed, t->step, (uint32_t)t->first + i, source.whole, other.whole, draws);
+  source.shrink = policy_shrink(s->policy, draws); /* as decode has found too */
   for (int v = 0; st == OK && v < policy_views(s->policy); v++)
     st = render_view(s->augment->render[thread], s->policy, v, &draws[v], &source,
                      l->pixels + l->pixel_base[v] + i * l->image_bytes[v],

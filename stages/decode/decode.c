@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "image/shrink.h"
 #include "store/record.h"
 #include "transform/policy.h"
 
@@ -75,7 +76,7 @@ static enum status find_extents(const struct dataset_info *info, const struct ti
 
 /* Where each image's region lies in the original and in the payload. */
 static enum status plan_regions(const struct policy *policy, const struct extent *extents, struct work *work,
-                                struct rect *regions, uint64_t *bytes) {
+                                struct rect *regions, int32_t *shrink, uint64_t *bytes) {
   const struct ticket *t = &work->ticket;
   struct message *m = &work->output;
   uint32_t n = t->ids.count;
@@ -90,7 +91,8 @@ static enum status plan_regions(const struct policy *policy, const struct extent
   for (uint32_t i = 0; i < n; i++) {
     uint32_t partner = (i ^ 1U) < n ? i ^ 1U : i; /* `first` is even */
     policy_sample(policy, t->seed, t->step, (uint32_t)t->first + i, extents[i], extents[partner], draws);
-    struct rect r = regions[i] = policy_region(policy, draws);
+    shrink[i] = policy_shrink(policy, draws);
+    struct rect r = regions[i] = shrink_rect(policy_region(policy, draws), shrink[i]);
     height[i] = (uint64_t)r.height;
     width[i] = (uint64_t)r.width;
     left[i] = (uint64_t)r.left;
@@ -103,10 +105,16 @@ static enum status plan_regions(const struct policy *policy, const struct extent
   return OK;
 }
 
-static void copy_region(const uint8_t *pixels, int32_t width, struct rect r, uint8_t *out) {
+static void copy_region(const uint8_t *pixels, struct extent whole, int32_t shrink, struct rect r,
+                        uint8_t *out) {
+  if (shrink > 1) {
+    shrink_rgb8(pixels, whole, shrink, r, out);
+    return;
+  }
   size_t row = (size_t)r.width * 3;
   for (int32_t y = 0; y < r.height; y++)
-    memcpy(out + (size_t)y * row, pixels + ((size_t)(r.top + y) * (size_t)width + (size_t)r.left) * 3, row);
+    memcpy(out + (size_t)y * row, pixels + ((size_t)(r.top + y) * (size_t)whole.width + (size_t)r.left) * 3,
+           row);
 }
 
 /* A shard in hand, which the threads share. */
@@ -115,7 +123,8 @@ struct shard {
   struct dataset *dataset;
   struct work *work;
   const struct extent *extents;
-  const struct rect *regions;
+  const struct rect *regions; /* counted in the shrunken image's pixels */
+  const int32_t *shrink;
   uint8_t *pixels;
 };
 
@@ -129,11 +138,12 @@ static enum status decode_sample(void *context, uint32_t i, int thread) {
   enum status st = dataset_read_shared(s->dataset, &own->scratch, id, &record);
   if (st != OK) return st;
   own->bytes_read += record.size;
-  const struct jpeg_file jpeg = {record.bytes, record.size, expected, record.restarts, record.n_restarts};
+  const struct jpeg_file jpeg = {record.bytes,    record.size,       expected,
+                                 record.restarts, record.n_restarts, s->shrink[i]};
   if (record.width != expected.width || record.height != expected.height)
     st = fail(E_FORMAT, "has another size than the index says");
   else if (record.encoding == ENCODING_RGB8)
-    copy_region(record.bytes, record.width, s->regions[i], out);
+    copy_region(record.bytes, expected, s->shrink[i], s->regions[i], out);
   else
     st = jpeg_decode_region(own->jpeg, &jpeg, s->regions[i], out);
   const char *name = dataset_info(s->dataset)->name;
@@ -155,13 +165,14 @@ enum status decode_shard(void *state, struct work *work) {
   const struct ticket *t = &work->ticket;
   struct extent extents[SHARD_IMAGES] = {0};
   struct rect regions[SHARD_IMAGES] = {0};
+  int32_t shrink[SHARD_IMAGES] = {0};
   struct dataset *dataset = find_dataset(d, t->dataset);
   if (!dataset) return E_NOT_FOUND;
   const struct policy *policy = NULL;
   uint64_t bytes = 0;
   enum status st = policy_cached(&d->policy, t->policy, &policy);
   if (st == OK) st = find_extents(dataset_info(dataset), t, extents);
-  if (st == OK) st = plan_regions(policy, extents, work, regions, &bytes);
+  if (st == OK) st = plan_regions(policy, extents, work, regions, shrink, &bytes);
   if (st != OK) return st;
   if (bytes > DECODED_BYTES_MAX)
     return fail(E_ARG,
@@ -169,5 +180,5 @@ enum status decode_shard(void *state, struct work *work) {
                 t->ids.count, (double)bytes / 1e9, (double)DECODED_BYTES_MAX / 1e9);
   uint8_t *pixels = work_payload(work, FRAME_PIXELS, bytes);
   if (!pixels) return E_MEMORY;
-  return decode_samples(&(struct shard){d, dataset, work, extents, regions, pixels});
+  return decode_samples(&(struct shard){d, dataset, work, extents, regions, shrink, pixels});
 }

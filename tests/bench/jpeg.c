@@ -9,6 +9,7 @@
 #include "base/cli.h"
 #include "image/image.h"
 #include "image/jpeg.h"
+#include "image/shrink.h"
 #include "store/dataset.h"
 #include "transform/policy.h"
 
@@ -54,12 +55,14 @@ static void compare(struct bench *b, struct rect r) {
   b->parts++;
 }
 
-static enum status decode_part(struct bench *b, const struct record *r, struct rect region, double *spent) {
-  const struct jpeg_file file = {r->bytes, r->size, {r->width, r->height}, r->restarts, r->n_restarts};
+static enum status decode_part(struct bench *b, const struct record *r, struct rect region, int32_t shrink,
+                               double *spent) {
+  const struct jpeg_file file = {r->bytes,    r->size,       {r->width, r->height},
+                                 r->restarts, r->n_restarts, shrink};
   double begin = cpu_s();
-  enum status st = jpeg_decode_region(b->decoder, &file, region, b->part);
+  enum status st = jpeg_decode_region(b->decoder, &file, shrink_rect(region, shrink), b->part);
   *spent += cpu_s() - begin;
-  if (st == OK) compare(b, region);
+  if (st == OK && shrink == 1) compare(b, region);
   return st;
 }
 
@@ -82,8 +85,9 @@ static enum status decode_image(struct bench *b, const struct options *o, uint64
   b->images++;
   const struct extent e = {r.width, r.height};
   policy_sample(b->policy, (uint64_t)o->seed, (uint64_t)round, (uint32_t)id, e, e, draws);
-  TRY(decode_part(b, &r, draws[0].crop, &b->crop_s));
-  TRY(decode_part(b, &r, policy_region(b->policy, draws), &b->pair_s));
+  const int32_t shrink = policy_shrink(b->policy, draws);
+  TRY(decode_part(b, &r, draws[0].crop, shrink, &b->crop_s));
+  TRY(decode_part(b, &r, policy_region(b->policy, draws), shrink, &b->pair_s));
 out:
   image_free(&b->whole);
   return st;

@@ -7,6 +7,7 @@
 #include "image/image.h"
 #include "image/jpeg.h"
 #include "image/jpeg_recode.h"
+#include "image/shrink.h"
 
 enum { KINDS = 19, FORMS = 8, REGIONS = 16 };
 
@@ -142,6 +143,51 @@ static void check_file(struct jpeg_decoder *d, const uint8_t *bytes, size_t size
                 what);
   jpeg_recoded_free(&re);
   image_free(&whole);
+}
+
+/* The whole at 1/k of its size, as libjpeg decodes it. */
+static struct image decode_shrunken(const uint8_t *bytes, size_t size, int32_t k) {
+  struct jpeg_decompress_struct d;
+  struct jpeg_error_mgr e;
+  d.err = jpeg_std_error(&e);
+  jpeg_create_decompress(&d);
+  jpeg_mem_src(&d, bytes, size);
+  jpeg_read_header(&d, TRUE);
+  d.out_color_space = JCS_RGB;
+  d.scale_denom = (unsigned)k;
+  d.do_block_smoothing = FALSE;
+  jpeg_start_decompress(&d);
+  struct image m = {(int32_t)d.output_width, (int32_t)d.output_height, NULL};
+  m.pixels = malloc(3 * (size_t)m.width * (size_t)m.height);
+  while (d.output_scanline < d.output_height) {
+    JSAMPROW row = m.pixels + 3 * (size_t)d.output_scanline * (size_t)m.width;
+    jpeg_read_scanlines(&d, &row, 1);
+  }
+  jpeg_destroy_decompress(&d);
+  return m;
+}
+
+static void any_part_of_a_scaled_image(void **state) {
+  (void)state;
+  struct jpeg_decoder *d;
+  assert_int_equal(jpeg_decoder_open(&d), OK);
+  for (uint32_t k = 0; k < KINDS; k++)
+    for (uint32_t s = 0; s < sizeof sizes / sizeof *sizes && kinds[k].components != 4; s++)
+      for (int32_t shrink = 2; shrink <= 8; shrink *= 2) {
+        struct rng r = rng_at(5, k, s, (uint32_t)shrink);
+        unsigned long size;
+        uint8_t *bytes = make(&kinds[k], &forms[s % FORMS], sizes[s], &r, &size);
+        struct image whole = decode_shrunken(bytes, size, shrink);
+        const struct rect all = shrink_rect((struct rect){0, 0, sizes[s][0], sizes[s][1]}, shrink);
+        assert_int_equal(whole.width, all.width);
+        assert_int_equal(whole.height, all.height);
+        const struct jpeg_file file = {
+            .bytes = bytes, .size = size, .whole = {sizes[s][0], sizes[s][1]}, .shrink = shrink};
+        check_regions(d, &file, &whole, &r, kinds[k].name);
+        image_free(&whole);
+        free(bytes);
+      }
+  jpeg_decoder_close(&d);
 }
 
 static void any_part_of_any_kind_of_file(void **state) {
@@ -302,9 +348,11 @@ static void damaged_files_are_judged_by_libjpeg(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(any_part_of_any_kind_of_file), cmocka_unit_test(errors_leave_a_decoder_usable),
-      cmocka_unit_test(no_image_uses_tables_of_the_one_before), cmocka_unit_test(a_wrong_index_is_an_error),
-      cmocka_unit_test(damaged_files_are_judged_by_libjpeg)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(any_part_of_any_kind_of_file),
+                                     cmocka_unit_test(any_part_of_a_scaled_image),
+                                     cmocka_unit_test(errors_leave_a_decoder_usable),
+                                     cmocka_unit_test(no_image_uses_tables_of_the_one_before),
+                                     cmocka_unit_test(a_wrong_index_is_an_error),
+                                     cmocka_unit_test(damaged_files_are_judged_by_libjpeg)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

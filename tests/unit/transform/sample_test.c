@@ -235,6 +235,37 @@ static void region_is_the_union_of_the_crops(void **state) {
   policy_close(&p);
 }
 
+/* Only a policy that says so, only as far as the smaller crop allows, and without moving a draw. */
+static void shrinking_leaves_every_crop_as_large_as_its_view(void **state) {
+  (void)state;
+#define VIEWS                                                                                                \
+  "\"views\":[{\"size\":20,\"ops\":[{\"op\":\"random_resized_crop\"}]},{\"size\":30,\"ops\":[{\"op\":"       \
+  "\"random_resized_crop\"}]}]"
+  struct policy *plain = parse("{\"dct_scale\":false," VIEWS "}"),
+                *p = parse("{\"dct_scale\":true," VIEWS "}");
+  assert_null(strstr(policy_json(plain), "dct_scale"));
+  assert_non_null(strstr(policy_json(p), "],\"dct_scale\":true}"));
+  int seen[9] = {0};
+  for (uint32_t i = 0; i < 400; i++) {
+    struct view_draw a[2], b[2];
+    const struct extent e = {400, 300};
+    policy_sample(plain, 7, 0, i, e, e, a);
+    policy_sample(p, 7, 0, i, e, e, b);
+    assert_memory_equal(a, b, sizeof a);
+    assert_int_equal(policy_shrink(plain, a), 1);
+    int32_t k = policy_shrink(p, b), room = INT32_MAX;
+    for (int v = 0; v < 2; v++) {
+      int32_t side = b[v].crop.width < b[v].crop.height ? b[v].crop.width : b[v].crop.height;
+      room = side / policy_view_size(p, v) < room ? side / policy_view_size(p, v) : room;
+    }
+    assert_true(k <= room && (k == 8 || 2 * k > room));
+    seen[k]++;
+  }
+  assert_true(seen[4] && seen[8]);
+  policy_close(&plain);
+  policy_close(&p);
+}
+
 /* A probability moves no other draw, and neither does what stands
  * before or after in the list's later places. */
 static void probability_moves_nothing_else(void **state) {
@@ -263,6 +294,7 @@ int main(void) {
                                      cmocka_unit_test(pairs_of_different_size_share_relative_crops),
                                      cmocka_unit_test(image_group_crops_ignore_the_partner),
                                      cmocka_unit_test(extreme_images_fall_back_to_a_centred_crop),
+                                     cmocka_unit_test(shrinking_leaves_every_crop_as_large_as_its_view),
                                      cmocka_unit_test(region_is_the_union_of_the_crops),
                                      cmocka_unit_test(probability_moves_nothing_else)};
   return cmocka_run_group_tests_name("sampling", tests, NULL, NULL);
