@@ -68,8 +68,9 @@ void sheet_close(struct sheet **sheet) {
 
 const struct image *sheet_image(const struct sheet *sheet) { return &sheet->image; }
 
+/* Characters of a line, with a space to the next one's. */
 static size_t columns_of(const struct sheet *s, bool shared) {
-  return (size_t)((shared ? 2 * s->cell + GAP : s->cell) / FONT_WIDTH);
+  return (size_t)((shared ? 2 * s->cell + GAP : s->cell) / FONT_WIDTH - 1);
 }
 
 /* The lines of a view's caption for one side, and how many of them the pair shares. */

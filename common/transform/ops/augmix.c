@@ -30,7 +30,7 @@ static double gamma_draw(int shape, struct rng *rng) {
 
 /* Level u, on a scale to 10, as the reference gives it to each operation. */
 static double magnitude(enum augmix_kind kind, double u, bool negative, double size) {
-  double sign = negative ? -1 : 1;
+  int sign = negative ? -1 : 1;
   switch (kind) {
   case AUGMIX_POSTERIZE: return 4 - (int)(u * 4 / 10);
   case AUGMIX_SOLARIZE: return 256 - (int)(u * 256 / 10);
