@@ -20,6 +20,24 @@ double op_uniform(const struct op_args *args, int i, struct rng *rng) {
   return args->low[i] + rng_next_f64(rng) * (args->high[i] - args->low[i]);
 }
 
+void op_sample_first(const struct op_args *args, struct rng *rng, const struct op_site *site, float *value,
+                     struct rect *crop) {
+  (void)site, (void)crop;
+  value[0] = (float)op_uniform(args, 0, rng);
+}
+
+void op_label_value(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
+                    float *labels) {
+  (void)args, (void)crop, (void)whole;
+  labels[0] = value[0];
+}
+
+void op_label_applied(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
+                      float *labels) {
+  (void)args, (void)value, (void)crop, (void)whole;
+  labels[0] = 1;
+}
+
 int op_choice(const char *choices, const char *text) {
   size_t n = strlen(text);
   for (int i = 0;; i++) {

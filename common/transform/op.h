@@ -99,6 +99,16 @@ const struct transform_op *transform_op_find(const char *name, int where);
 /* Draws from [args.low[i], args.high[i]] with two words of `rng`. */
 double op_uniform(const struct op_args *args, int i, struct rng *rng);
 
+/* For operations with one drawn value: from the range of their first parameter; and that as their label. */
+void op_sample_first(const struct op_args *args, struct rng *rng, const struct op_site *site, float *value,
+                     struct rect *crop);
+void op_label_value(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
+                    float *labels);
+
+/* The label of an operation of which only whether it was applied is to be said: 1. */
+void op_label_applied(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
+                      float *labels);
+
 /* Index of `text` in "a|b|c", -1 if it is not there. */
 int op_choice(const char *choices, const char *text);
 

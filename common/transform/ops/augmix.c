@@ -84,12 +84,6 @@ static enum status apply(const struct op_args *args, const float *value, struct 
   return st == OK ? augmix_apply(canvas->work, &mix, &canvas->planes) : st;
 }
 
-static void label(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
-                  float *out) {
-  (void)args, (void)crop, (void)whole;
-  out[0] = value[0];
-}
-
 /* m, then a line per chain: its weight and operations. */
 static void describe(const struct op_args *args, const float *value, char *text, size_t size) {
   static const char *const names[AUGMIX_KINDS] = {"autocontrast", "equalize",    "posterize",
@@ -117,5 +111,5 @@ const struct transform_op transform_op_augmix = {.name = "augmix",
                                                  .n_values = N_VALUES,
                                                  .sample = sample,
                                                  .apply = apply,
-                                                 .label = label,
+                                                 .label = op_label_value,
                                                  .describe = describe};

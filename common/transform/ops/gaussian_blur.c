@@ -30,12 +30,6 @@ static enum status apply(const struct op_args *args, const float *value, struct 
                   : st;
 }
 
-static void label(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
-                  float *out) {
-  (void)args, (void)crop, (void)whole;
-  out[0] = value[0];
-}
-
 const struct transform_op transform_op_gaussian_blur = {.name = "gaussian_blur",
                                                         .summary = "Gaussian blur of random width",
                                                         .where = OP_IN_POLICY | OP_IN_APPLY,
@@ -45,4 +39,4 @@ const struct transform_op transform_op_gaussian_blur = {.name = "gaussian_blur",
                                                         .n_values = 1,
                                                         .sample = sample,
                                                         .apply = apply,
-                                                        .label = label};
+                                                        .label = op_label_value};

@@ -12,15 +12,9 @@ static enum status apply(const struct op_args *args, const float *value, struct 
   return st;
 }
 
-static void label(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
-                  float *out) {
-  (void)args, (void)value, (void)crop, (void)whole;
-  out[0] = 1;
-}
-
 const struct transform_op transform_op_grayscale = {.name = "grayscale",
                                                     .summary = "every channel becomes the luma",
                                                     .where = OP_IN_POLICY | OP_IN_APPLY,
                                                     .labels = labels,
                                                     .apply = apply,
-                                                    .label = label};
+                                                    .label = op_label_applied};

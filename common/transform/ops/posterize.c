@@ -16,16 +16,10 @@ static enum status apply(const struct op_args *args, const float *value, struct 
   return st;
 }
 
-static void label(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
-                  float *out) {
-  (void)args, (void)value, (void)crop, (void)whole;
-  out[0] = 1;
-}
-
 const struct transform_op transform_op_posterize = {.name = "posterize",
                                                     .summary = "only the highest bits kept, in 8 bits",
                                                     .where = OP_IN_POLICY | OP_IN_APPLY,
                                                     .params = params,
                                                     .labels = labels,
                                                     .apply = apply,
-                                                    .label = label};
+                                                    .label = op_label_applied};

@@ -26,12 +26,6 @@ static enum status apply(const struct op_args *args, const float *value, struct 
   return st == OK ? quarter_turn(canvas->work, &before, (int)value[0], &canvas->planes) : st;
 }
 
-static void label(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
-                  float *out) {
-  (void)args, (void)crop, (void)whole;
-  out[0] = value[0];
-}
-
 const struct transform_op transform_op_rotate90 = {.name = "rotate90",
                                                    .summary = "rotated by a number of quarter turns",
                                                    .where = OP_IN_POLICY | OP_IN_APPLY,
@@ -41,4 +35,4 @@ const struct transform_op transform_op_rotate90 = {.name = "rotate90",
                                                    .check = check,
                                                    .sample = sample,
                                                    .apply = apply,
-                                                   .label = label};
+                                                   .label = op_label_value};

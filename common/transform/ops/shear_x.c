@@ -6,23 +6,11 @@ static const struct op_param params[] = {
     {"factor", "columns to the left per row down", PARAM_RANGE, -2, 2, -0.3, 0.3}, {0}};
 static const char *const labels[] = {"shear_x.factor", NULL};
 
-static void sample(const struct op_args *args, struct rng *rng, const struct op_site *site, float *value,
-                   struct rect *crop) {
-  (void)site, (void)crop;
-  value[0] = (float)op_uniform(args, 0, rng);
-}
-
 static enum status apply(const struct op_args *args, const float *value, struct rect crop,
                          struct canvas *canvas) {
   (void)args, (void)crop;
   struct affine map = affine_shear_x((double)value[0]);
   return canvas_affine(canvas, &map);
-}
-
-static void label(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
-                  float *out) {
-  (void)args, (void)crop, (void)whole;
-  out[0] = value[0];
 }
 
 const struct transform_op transform_op_shear_x = {.name = "shear_x",
@@ -31,6 +19,6 @@ const struct transform_op transform_op_shear_x = {.name = "shear_x",
                                                   .params = params,
                                                   .labels = labels,
                                                   .n_values = 1,
-                                                  .sample = sample,
+                                                  .sample = op_sample_first,
                                                   .apply = apply,
-                                                  .label = label};
+                                                  .label = op_label_value};

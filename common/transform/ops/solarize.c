@@ -16,12 +16,6 @@ static enum status check(const struct op_args *args) {
              : fail(E_ARG, "threshold must be a range within [0, 1] or one of grey levels above 1");
 }
 
-static void sample(const struct op_args *args, struct rng *rng, const struct op_site *site, float *value,
-                   struct rect *crop) {
-  (void)site, (void)crop;
-  value[0] = (float)op_uniform(args, 0, rng);
-}
-
 static enum status apply(const struct op_args *args, const float *value, struct rect crop,
                          struct canvas *canvas) {
   (void)crop;
@@ -38,12 +32,6 @@ static enum status apply(const struct op_args *args, const float *value, struct 
   return OK;
 }
 
-static void label(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
-                  float *out) {
-  (void)args, (void)value, (void)crop, (void)whole;
-  out[0] = 1;
-}
-
 const struct transform_op transform_op_solarize = {.name = "solarize",
                                                    .summary = "the values from a threshold on inverted",
                                                    .where = OP_IN_POLICY | OP_IN_APPLY,
@@ -51,6 +39,6 @@ const struct transform_op transform_op_solarize = {.name = "solarize",
                                                    .labels = labels,
                                                    .n_values = 1,
                                                    .check = check,
-                                                   .sample = sample,
+                                                   .sample = op_sample_first,
                                                    .apply = apply,
-                                                   .label = label};
+                                                   .label = op_label_applied};
