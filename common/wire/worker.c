@@ -1,9 +1,5 @@
 /* Two loops share this file: decode (tickets in, results held until an augment worker has credit) and augment
- * (decoded shards in from every decode worker, results straight to the consumer). Memory, in shards: decode
- * holds at most DECODE_AHEAD tickets and results; augment at most AUGMENT_AHEAD shards plus one per further
- * decode worker, and AUGMENT_UNACKED results on their way. */
-#include "wire/worker.h"
-
+ * (decoded shards in from every decode worker, results straight to the consumer). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,46 +11,9 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "wire/endpoint.h"
-#include "wire/self_test.h"
-#include "wire/server.h"
-#include "wire/serving.h"
-#include "wire/upstreams.h"
-#include "wire/work.h"
+#include "wire/worker_impl.h"
 
-enum { DECODE_AHEAD = 3, AUGMENT_AHEAD = 2, AUGMENT_UNACKED = 2, POLL_MS = 100, ALIVE_MS = 2 };
-
-/* A result that the consumer has not acknowledged. */
-struct sent {
-  uint64_t step, shard, attempt;
-  struct slot *slot; /* NULL: it went through the socket */
-  uint64_t bytes;
-};
-
-struct worker {
-  const struct stage *stage;
-  void *state;
-  const struct worker_options *options;
-  void *context;
-  char name[WORKER_NAME_MAX + 1], check[SELF_TEST_HEX + 1], machine[HOST_MAX + 1];
-  struct keys keys;
-  struct message hello;
-  struct drops drops;
-  struct link consumer;
-  struct server server; /* serving stages */
-  struct serving serving;
-  struct upstreams decoders; /* the others */
-  uint64_t incarnation;
-  struct work_queue inputs, results;
-  struct work_queue
-      lent;         /* serving: tickets of shards that augment workers hold, to be made again if one leaves */
-  struct work *now; /* what the stage is working on; NULL between shards */
-  struct sent sent[AUGMENT_UNACKED];
-  int unacked;
-  struct slots slots;
-  int64_t admitted_ms; /* when it last had a session with a consumer */
-  int64_t sent_at_ms, alive_at_ms, began_ns, busy_ns;
-  struct counters count;
-};
+enum { POLL_MS = 100, ALIVE_MS = 2 };
 
 /* Whether a shard belongs to the run that the consumer is in now. */
 static bool current(const struct worker *w, const struct message *m) {
@@ -160,134 +119,6 @@ static enum status pump_decoder(struct worker *w, struct upstream *u) {
   }
 }
 
-/* --- What leaves ---------------------------------------------------------------------------------------- */
-
-static void envelope(struct message *m, enum message_kind kind, const struct message *input) {
-  m->kind = kind;
-  m->run = input->run;
-  m->incarnation = input->incarnation;
-  m->attempt = input->attempt;
-  m->lease_ms = input->lease_ms;
-}
-
-/* Says that a shard cannot be made: fail_message() is the reason. */
-static void send_failed(struct worker *w, const struct work *work, enum status status) {
-  w->count.errors[counter_error_of(status)]++;
-  struct message m = {
-      .step = work->ticket.step, .shard = work->ticket.shard, .reason = text_of(fail_message())};
-  envelope(&m, MESSAGE_FAILED, work->input);
-  log_warn("step %llu, shard %llu: %s", (unsigned long long)m.step, (unsigned long long)m.shard,
-           fail_message());
-  link_send(&w->consumer, &m, NULL, 0);
-}
-
-static bool is_listed(const struct texts *names, const char *name) {
-  for (uint32_t i = 0; i < names->count; i++)
-    if (text_is(names->at[i], name)) return true;
-  return false;
-}
-
-static bool is_avoided(const void *arg, const struct session *s) {
-  const struct work *work = arg;
-  return is_listed(&work->input->avoid, s->worker);
-}
-
-/* An augment worker for this shard: not one of those its ticket avoids, unless there is no other. */
-static struct session *taker_of(struct worker *w, const struct work *work) {
-  struct session *s = server_with_credit(&w->server, "augment", is_avoided, work);
-  if (s || !work->input->avoid.count) return s;
-  for (size_t i = 0; i < w->server.n; i++)
-    if (!w->server.sessions[i]->silent && !is_avoided(work, w->server.sessions[i])) return NULL;
-  return server_with_credit(&w->server, "augment", NULL, NULL);
-}
-
-/* Lent in shared memory, a shard stays here until it is acknowledged; sent through the socket, only its ticket does. */
-static enum status give(struct worker *w, struct work *work, struct session *to) {
-  struct message head, passed = {.step = work->ticket.step, .shard = work->ticket.shard};
-  char name[WORKER_NAME_MAX + 1];
-  memcpy(name, to->worker, sizeof name);
-  uint64_t holder = to->number;
-  zmq_msg_t frames[2];
-  enum status st = work_result(work, to->shares, &head, frames, 2);
-  if (st == OK) st = server_send(&w->server, to, &head, frames, 2, work_bytes(work));
-  if (st != OK) return st;
-  envelope(&passed, MESSAGE_PASSED, work->input);
-  passed.worker = text_of(name);
-  link_send(&w->consumer, &passed, NULL, 0);
-  work_unlink(&w->results, work);
-  if (!head.memory.bytes) work_strip(work);
-  work->source = holder;
-  work_push(&w->lent, work);
-  return OK;
-}
-
-/* Gives results to augment workers with credit, in order but for those that nobody can take yet. */
-static void deliver(struct worker *w) {
-  for (struct work *work = w->results.head, *next; work; work = next) {
-    next = work->next;
-    struct session *to = taker_of(w, work);
-    if (!to) continue;
-    enum status st = give(w, work, to);
-    if (st == OK || st == E_AGAIN) continue;
-    if (st == E_MEMORY) return;
-    if (st == E_NOT_FOUND) {
-      next = work; /* it left; perhaps another can take it */
-      continue;
-    }
-    send_failed(w, work, st);
-    work_unlink(&w->results, work);
-    work_free(work);
-  }
-}
-
-/* Tells the decode worker that its shard is not needed any more. */
-static void release_input(struct worker *w, const struct work *work) {
-  struct message m = {.step = work->ticket.step, .shard = work->ticket.shard};
-  envelope(&m, MESSAGE_ACK, work->input);
-  for (int i = 0; i < w->decoders.n; i++)
-    if (w->decoders.at[i]->number == work->source) link_send(&w->decoders.at[i]->link, &m, NULL, 0);
-}
-
-static void send_augmented(struct worker *w, struct work *work) {
-  struct message head;
-  zmq_msg_t frames[3];
-  enum status st = work_result(work, w->consumer.shares, &head, frames, 3);
-  if (st == OK) st = link_send(&w->consumer, &head, frames, 3);
-  if (st == OK) {
-    bool shared = head.memory.bytes > 0;
-    w->sent[w->unacked++] = (struct sent){work->ticket.step, work->ticket.shard, head.attempt,
-                                          shared ? work->slot : NULL, work_bytes(work)};
-    if (shared) work->slot = NULL;
-    w->sent_at_ms = clock_ms();
-    return;
-  }
-  w->count.errors[ERROR_UNSENT]++;
-  if (st != E_AGAIN) send_failed(w, work, st); /* otherwise the lease makes up for it */
-}
-
-/* Bytes of pixels in hand. What is lent to augment workers counts until they acknowledge it, and so do results until the
- * consumer does: they are in this process, in its shared memory, or in its socket's queue. */
-static uint64_t held_bytes(const struct worker *w) {
-  uint64_t sum = work_queue_held(&w->inputs) + work_queue_held(&w->results) + work_queue_held(&w->lent);
-  if (w->now) sum += w->now->held;
-  for (int i = 0; i < w->unacked; i++) sum += w->sent[i].bytes;
-  return sum;
-}
-
-static void grant(struct worker *w) {
-  int ahead = w->stage->serves ? DECODE_AHEAD : AUGMENT_AHEAD;
-  int held = w->inputs.n + w->results.n + (w->now != NULL);
-  uint64_t memory = (uint64_t)w->options->memory << 20, bytes = held_bytes(w);
-  if (w->consumer.state != LINK_OPEN || held >= ahead || bytes >= memory) return;
-  if (w->stage->serves) {
-    link_want(&w->consumer, (uint64_t)(ahead - held), memory - bytes);
-  } else if (w->decoders.n == 1) {
-    link_want(&w->decoders.at[0]->link, (uint64_t)(ahead - held), memory - bytes);
-  } else { /* one from each, renewed only while the backlog is short */
-    for (int i = 0; i < w->decoders.n; i++) link_want(&w->decoders.at[i]->link, 1, 1);
-  }
-}
-
 /* --- The loop ------------------------------------------------------------------------------------------- */
 
 static void tick(struct worker *w) {
@@ -312,8 +143,8 @@ static enum status pump(struct worker *w) {
   for (int i = 0; st == OK && i < w->decoders.n; i++) st = pump_decoder(w, w->decoders.at[i]);
   if (st != OK) return st;
   tick(w);
-  deliver(w);
-  grant(w);
+  worker_deliver(w);
+  worker_grant(w);
   return OK;
 }
 
@@ -335,7 +166,7 @@ static bool has_readers(const struct worker *w) {
 
 static enum status work_one(struct worker *w) {
   struct work *work = work_pop(&w->inputs);
-  envelope(&work->output, w->stage->serves ? MESSAGE_DECODED : MESSAGE_AUGMENTED, work->input);
+  worker_envelope(&work->output, w->stage->serves ? MESSAGE_DECODED : MESSAGE_AUGMENTED, work->input);
   work->slots = has_readers(w) ? &w->slots : NULL;
   int64_t start = clock_ns();
   w->now = work;
@@ -357,7 +188,7 @@ static enum status work_one(struct worker *w) {
     work_free(work);
     return st;
   } else {
-    send_failed(w, work, st);
+    worker_send_failed(w, work, st);
   }
   bool wanted = st == OK && current(w, work->input);
   if (wanted && w->stage->serves) {
@@ -366,8 +197,8 @@ static enum status work_one(struct worker *w) {
     return OK;
   }
   /* Not before the result has left: until then the decode worker can give the shard to another. */
-  if (wanted) send_augmented(w, work);
-  if (!w->stage->serves) release_input(w, work);
+  if (wanted) worker_send_augmented(w, work);
+  if (!w->stage->serves) worker_release_input(w, work);
   work_free(work);
   return OK;
 }

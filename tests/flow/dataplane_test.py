@@ -140,10 +140,10 @@ class DataPlane(FlowTest):
         workers = [self.decode(DATA), self.augment(), self.augment(), self.decode(DATA)]
         self.until(lambda: self.ledger_lines('ledger') >= 3, 'three steps')
         while consumer.running():
-            i = pick.randrange(4)
+            done, i = self.ledger_lines('ledger'), pick.randrange(4)
             workers[i].stop(signal.SIGKILL)
             workers[i] = self.augment() if i in (1, 2) else self.decode(DATA)
-            time.sleep(0.25 * SLOW)
+            self.until(lambda: not consumer.running() or self.ledger_lines('ledger') > done + 2, 'three steps')
         self.finish(consumer)
         self.check()
 
