@@ -65,16 +65,18 @@ FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
 
 # --- Registries: FOLDER files become `const struct TYPE *const TYPE_registry[]`, each file defining TYPE_<file name> --
 
-REGISTRIES := transform_op format base method kernel backend
+REGISTRIES := transform_op format base method kernel optimiser backend
 registry_transform_op := $(wildcard common/transform/ops/*.c)
 registry_format       := $(wildcard stages/ingest/formats/*.c)
 registry_base         := $(wildcard stages/train/bases/*.c)
 registry_method       := $(wildcard stages/train/methods/*.c)
 registry_kernel       := $(call not_cuda,$(wildcard common/nn/*/*_ref.c common/nn/*/*_cpu.c common/nn/*/*_cuda.c))
+registry_optimiser    := $(filter-out %_ref.c %_cpu.c %_cuda.c,$(wildcard common/nn/optimisers/*.c))
 registry_backend      := $(filter-out $(if $(filter 1,$(HAVE_CUDA)),,%/cuda.c),$(wildcard common/nn/backends/*.c))
 
 registry_home_transform_op := common
 registry_home_kernel       := common
+registry_home_optimiser    := common
 registry_home_backend      := common
 registry_home_format       := stages/ingest
 registry_home_base         := stages/train

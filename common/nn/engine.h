@@ -89,8 +89,8 @@ struct kernel {
   enum status (*backward)(struct node *node, const struct run *run);
   void (*release)(struct node *node); /* frees node->state, also half-made; optional */
 
-  /* Optimisers and averages only: one pass over `bytes` of parameters, gradients and state, which have the same order. */
-  enum status (*update)(void *device, void *theta, const void *grad, void *state, size_t bytes,
+  /* Optimisers and averages only: one pass over `bytes` of parameters, gradients and every state, which have the same order. */
+  enum status (*update)(void *device, void *theta, const void *grad, void *const *state, size_t bytes,
                         const double *arg);
 };
 

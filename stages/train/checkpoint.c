@@ -16,7 +16,6 @@
 #include "model/tensor_list.h"
 
 #define CHECKPOINT_FORMAT "tandem-checkpoint-1"
-static const char momentum_prefix[] = "momentum.";
 
 /* --- The folder ----------------------------------------------------------------------------------------- */
 
@@ -109,25 +108,35 @@ static uint64_t tensor_digest(const struct tensor_view *t) {
   return XXH3_64bits_withSeed(t->data, t->size, XXH3_64bits(t->name, strlen(t->name)));
 }
 
-static enum status gather_momentum(struct tensor_list *list, const struct step *s, const struct sgd *sgd,
-                                   const struct graph_tensor *t) {
-  enum dtype dtype = step_dtype(s);
-  int64_t count = shape_count(t->shape);
-  void *data;
-  enum status st = tensor_list_room(list, momentum_prefix, t->name, dtype, t->shape, &data);
-  if (st != OK) return st;
-  return dtype == DTYPE_F64 ? sgd_read_f64(sgd, t->value, data, count)
-                            : sgd_read_f32(sgd, t->value, data, count);
+enum { PREFIX = 32 };
+
+static void prefix_of(char prefix[PREFIX], const struct updater *u, size_t k) {
+  snprintf(prefix, PREFIX, "%s.", updater_state_name(u, k));
 }
 
-static enum status gather(struct tensor_list *list, const struct step *s, const struct sgd *sgd) {
+/* State k of the optimiser, for one parameter. */
+static enum status gather_state(struct tensor_list *list, const struct step *s, const struct updater *updater,
+                                size_t k, const struct graph_tensor *t) {
+  enum dtype dtype = step_dtype(s);
+  int64_t count = shape_count(t->shape);
+  char prefix[PREFIX];
+  void *data;
+  prefix_of(prefix, updater, k);
+  enum status st = tensor_list_room(list, prefix, t->name, dtype, t->shape, &data);
+  if (st != OK) return st;
+  return dtype == DTYPE_F64 ? updater_read_f64(updater, k, t->value, data, count)
+                            : updater_read_f32(updater, k, t->value, data, count);
+}
+
+static enum status gather(struct tensor_list *list, const struct step *s, const struct updater *updater) {
   const struct graph_tensor *tensors;
   size_t n = graph_tensors(s->graph, &tensors);
   enum status st = OK;
   enum dtype dtype = step_dtype(s);
   for (size_t i = 0; i < n; i++) {
     TRY(tensor_list_value(list, s->graph, "", tensors[i].name, tensors[i].value, dtype));
-    if (sgd_holds(sgd, tensors[i].value)) TRY(gather_momentum(list, s, sgd, &tensors[i]));
+    for (size_t k = 0; updater_holds(updater, tensors[i].value) && updater_state_name(updater, k); k++)
+      TRY(gather_state(list, s, updater, k, &tensors[i]));
   }
   for (size_t i = 0; i < s->model->n_norms; i++)
     TRY(tensor_list_tracked(list, "", s->model->norms[i].name, s->model->norms[i].tracked));
@@ -176,12 +185,12 @@ static enum status write_file(const char *path, int64_t step, const struct tenso
 }
 
 enum status checkpoint_save(const char *folder, int64_t step, int64_t keep, const struct step *s,
-                            const struct sgd *sgd, const json_t *settings) {
+                            const struct updater *updater, const json_t *settings) {
   char path[PATH_MAX];
   struct tensor_list list = {0};
   enum status st = OK;
   TRY(path_of(path, folder, step));
-  TRY(gather(&list, s, sgd));
+  TRY(gather(&list, s, updater));
   TRY(check_finite(&list, step));
   TRY(write_file(path, step, &list, settings));
   log_debug("wrote %s", path);
@@ -267,7 +276,7 @@ static enum status find(const struct tensor_view **out, const struct safetensors
   return OK;
 }
 
-static enum status restore_tensor(const struct safetensors *file, struct step *s, struct sgd *sgd,
+static enum status restore_tensor(const struct safetensors *file, struct step *s, struct updater *updater,
                                   const struct graph_tensor *t) {
   int64_t count = shape_count(t->shape);
   const struct tensor_view *view;
@@ -275,19 +284,22 @@ static enum status restore_tensor(const struct safetensors *file, struct step *s
   TRY(find(&view, file, "", t->name, count));
   TRY(view->dtype == DTYPE_F64 ? graph_write_f64(s->graph, t->value, view->data, count)
                                : graph_write_f32(s->graph, t->value, view->data, count));
-  if (!sgd_holds(sgd, t->value)) return OK;
-  TRY(find(&view, file, momentum_prefix, t->name, count));
-  TRY(view->dtype == DTYPE_F64 ? sgd_write_f64(sgd, t->value, view->data, count)
-                               : sgd_write_f32(sgd, t->value, view->data, count));
+  for (size_t k = 0; updater_holds(updater, t->value) && updater_state_name(updater, k); k++) {
+    char prefix[PREFIX];
+    prefix_of(prefix, updater, k);
+    TRY(find(&view, file, prefix, t->name, count));
+    TRY(view->dtype == DTYPE_F64 ? updater_write_f64(updater, k, t->value, view->data, count)
+                                 : updater_write_f32(updater, k, t->value, view->data, count));
+  }
 out:
   return st;
 }
 
-enum status checkpoint_restore(const struct safetensors *file, struct step *s, struct sgd *sgd) {
+enum status checkpoint_restore(const struct safetensors *file, struct step *s, struct updater *updater) {
   const struct graph_tensor *tensors;
   size_t n = graph_tensors(s->graph, &tensors);
   for (size_t i = 0; i < n; i++) {
-    enum status st = restore_tensor(file, s, sgd, &tensors[i]);
+    enum status st = restore_tensor(file, s, updater, &tensors[i]);
     if (st != OK) return st;
   }
   for (size_t i = 0; i < s->model->n_norms; i++) {
@@ -298,5 +310,7 @@ enum status checkpoint_restore(const struct safetensors *file, struct step *s, s
       return fail(E_FORMAT, "the checkpoint lacks %s", name);
     memcpy(&s->model->norms[i].tracked, view->data, sizeof(int64_t));
   }
+  const char *steps = safetensors_metadata(file, "step");
+  updater_set_steps(updater, steps ? strtoll(steps, NULL, 10) : 0);
   return OK;
 }

@@ -1,7 +1,7 @@
 /* Checkpoints: all that is needed to continue a run as if it had never stopped.
  *
  * checkpoint-STEP.safetensors holds parameters and buffers under their names,
- * momentum.NAME, and the BatchNorm call counts, in the device's own precision,
+ * the optimiser's state under its own (momentum.NAME), and the BatchNorm call counts, in the device's own precision,
  * with the settings, the step and a digest of the contents as metadata. It is
  * written atomically; a damaged one is passed over when resuming. Everything
  * random is a function of (seed, step), so no generator's state belongs here. */
@@ -17,7 +17,7 @@
  * checkpoints of `folder` up to `step`. E_IO, E_MEMORY; E_NUMERIC, and nothing
  * is written: a value is not finite (names the tensor). */
 enum status checkpoint_save(const char *folder, int64_t step, int64_t keep, const struct step *s,
-                            const struct sgd *sgd, const json_t *settings);
+                            const struct updater *updater, const json_t *settings);
 
 /* The newest intact checkpoint of `folder` and its step; damaged ones are
  * logged and passed over. E_NOT_FOUND: there is none. */
@@ -29,7 +29,7 @@ enum status checkpoint_find(struct safetensors **out, const char *folder, int64_
 enum status checkpoint_check_settings(const struct safetensors *file, const json_t *settings);
 
 /* Puts the state back. E_FORMAT (names what does not fit). */
-enum status checkpoint_restore(const struct safetensors *file, struct step *s, struct sgd *sgd);
+enum status checkpoint_restore(const struct safetensors *file, struct step *s, struct updater *updater);
 
 /* Deletes half-written files, checkpoints and final weights, which a killed run
  * can leave. */

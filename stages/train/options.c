@@ -39,11 +39,14 @@ const struct opt method_opts[] = {
 
 #define AT(member) offsetof(struct optimiser_options, member)
 const struct opt optimiser_opts[] = {
+    {"optimizer", OPT_STR, AT(name), "sgd", "what moves the weights: sgd, lars, adam"},
     {"lr", OPT_FLOAT, AT(lr), "0.03", "learning rate, before the schedule"},
-    {"momentum", OPT_FLOAT, AT(momentum), "0.9", "momentum of SGD"},
-    {"weight-decay", OPT_FLOAT, AT(weight_decay), "5e-4", "weight decay of SGD, on every parameter"},
+    {"momentum", OPT_FLOAT, AT(momentum), "0.9", "momentum of sgd and lars"},
+    {"weight-decay", OPT_FLOAT, AT(weight_decay), "5e-4",
+     "weight decay, on every parameter; under lars on weights alone"},
     {"decay-bn", OPT_BOOL, AT(decay_bn), "true",
      "weight decay on BatchNorm's parameters and biases, too; --no-decay-bn: on weights alone"},
+    {"optimizers", OPT_TABLE, AT(own), .tables = optimiser_opts_at, .stride = sizeof(struct optimiser_own)},
     {0}};
 #undef AT
 
@@ -70,7 +73,9 @@ enum status optimiser_options_check(const struct optimiser_options *o) {
   if (!(o->momentum >= 0 && o->momentum < 1))
     return fail(E_ARG, "--momentum: %g is not from 0 to below 1", o->momentum);
   if (!(o->weight_decay >= 0)) return fail(E_ARG, "--weight-decay: %g is negative", o->weight_decay);
-  return OK;
+  const struct optimiser *rule;
+  enum status st = optimiser_find(&rule, o->name ? o->name : "sgd");
+  return st == OK && rule->check ? rule->check(o->own[optimiser_place(rule)].bytes) : st;
 }
 
 enum status device_options_resolve(struct device_options *o) {

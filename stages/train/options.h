@@ -4,6 +4,7 @@
 
 #include "base/cli.h"
 #include "model/model.h"
+#include "nn/optimiser.h"
 
 /* The loss has up to three terms (STL eq. 9); a base alone has the first. */
 enum term { TERM_INV, TERM_EQUI, TERM_TRANS, N_TERMS };
@@ -27,7 +28,9 @@ struct method_options {
 
 struct optimiser_options {
   double lr, momentum, weight_decay;
-  bool decay_bn; /* weight decay on parameters of one dimension, too */
+  bool decay_bn;                            /* weight decay on parameters of one dimension, too */
+  const char *name;                         /* NULL: sgd */
+  struct optimiser_own own[MAX_OPTIMISERS]; /* by place in the registry */
 };
 
 struct device_options {

@@ -43,7 +43,7 @@ static const struct opt replay_opts[] = {
 struct replay {
   struct safetensors *weights, *batch;
   struct step *step;
-  struct sgd *sgd;
+  struct updater *updater;
   double *losses; /* [steps, 1 + N_TERMS] */
   struct tensor_list out;
 };
@@ -142,7 +142,7 @@ static enum status replay_open(struct replay *r, struct replay_options *o) {
                                .third_width = x3 ? x3->shape[3] : 0};
   TRY(step_open(&r->step, &config));
   TRY(weights_load(r->step->model, r->weights, o->weights, false));
-  TRY(step_optimiser(&r->sgd, r->step, &o->optimiser));
+  TRY(step_optimiser(&r->updater, r->step, &o->optimiser));
   TRY(write_batch(r, x1, x2, x3));
   r->losses = calloc((size_t)o->steps * (1 + N_TERMS), sizeof *r->losses);
   if (!r->losses) st = fail(E_MEMORY, "out of memory");
@@ -184,7 +184,7 @@ static enum status replay_steps(struct replay *r, const struct replay_options *o
     double *row = r->losses + i * (1 + N_TERMS);
     row[0] = l.total;
     memcpy(row + 1, l.term, sizeof l.term);
-    TRY(step_update(r->step, r->sgd, &pace));
+    TRY(step_update(r->step, r->updater, &pace));
     if (i == 0) TRY(keep_tensors(r, "grad.", true));
     printf("step %" PRId64 ": total %.9g inv %.9g equi %.9g trans %.9g\n", i + 1, row[0], row[1], row[2],
            row[3]);
@@ -204,7 +204,7 @@ static enum status replay_run(void *options) {
   TRY(safetensors_write(o->out, r.out.views, r.out.count, NULL, 0));
 out:
   tensor_list_free(&r.out);
-  sgd_close(&r.sgd);
+  updater_close(&r.updater);
   step_close(&r.step);
   safetensors_close(&r.batch);
   safetensors_close(&r.weights);

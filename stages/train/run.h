@@ -28,7 +28,7 @@ struct run {
   json_t *settings;            /* all that decides the final weights */
   struct schedule schedule;
   struct step *step;
-  struct sgd *sgd;
+  struct updater *updater;
   struct feed *feed;
   struct metrics *metrics;
   uint8_t *views;             /* [2N, size, size, 3] */

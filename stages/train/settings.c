@@ -58,11 +58,13 @@ enum status settings_make(json_t **out, const struct run *run) {
   const struct train_options *o = run->o;
   const struct method *method;
   const struct base *base;
+  const struct optimiser *rule;
   char digest[33] = "";
   enum status st = OK;
   *out = NULL;
   TRY(method_find(&o->method, &method, &base));
-  const size_t base_at = base_place(base), method_at = method_place(method);
+  TRY(optimiser_find(&rule, o->optimiser.name));
+  const size_t rule_at = optimiser_place(rule), base_at = base_place(base), method_at = method_place(method);
   if (o->weights) TRY(file_digest(digest, o->weights));
   json_t *network =
       json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s}", "arch", o->model.arch, "width",
@@ -77,17 +79,19 @@ enum status settings_make(json_t **out, const struct run *run) {
       "{s:f, s:f, s:f, s:b, s:s, s:f, s:I, s:I}", "lr", o->optimiser.lr, "momentum", o->optimiser.momentum,
       "weight-decay", o->optimiser.weight_decay, "decay-bn", o->optimiser.decay_bn, "schedule", o->schedule,
       "warmup-epochs", o->warmup_epochs, "epochs", (json_int_t)o->epochs, "batch", (json_int_t)o->batch);
+  json_object_set_new(optimiser, "optimizer", json_string(rule->name));
   json_t *data = json_pack("{s:s, s:o, s:I, s:o, s:o, s:o}", "dataset", run->data->fingerprint, "splits",
                            split_names(run), "size", (json_int_t)run->size, "policy",
                            json_loads(policy_json(run->policy), 0, NULL), "mean",
                            triple(run->normalization.mean), "std", triple(run->normalization.std));
   *out = json_pack("{s:I, s:s, s:I, s:s}", "seed", (json_int_t)o->seed, "device", o->device.device, "threads",
                    (json_int_t)o->device.threads, "weights", digest);
-  enum { N_PARTS = 6 };
+  enum { N_PARTS = 7 };
   json_t *parts[N_PARTS] = {network,
                             losses,
                             optimiser,
                             data,
+                            values_of(optimiser_opts_at(rule_at), o->optimiser.own[rule_at].bytes),
                             values_of(base_opts_at(base_at), o->method.base_own[base_at].bytes),
                             values_of(method_opts_at(method_at), o->method.method_own[method_at].bytes)};
   for (size_t i = 0; i < N_PARTS; i++) {

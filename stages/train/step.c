@@ -111,25 +111,29 @@ static int rate_of(const char *name) {
   return length > n && memcmp(dot - n, kind, n) == 0 ? RATE_CONSTANT : RATE_SCHEDULED;
 }
 
-enum status step_optimiser(struct sgd **out, struct step *s, const struct optimiser_options *o) {
-  return sgd_open(out, s->graph,
-                  (struct sgd_config){o->momentum, o->weight_decay, !o->decay_bn,
-                                      s->base->constant_predictor ? rate_of : NULL});
+enum status step_optimiser(struct updater **out, struct step *s, const struct optimiser_options *o) {
+  const struct optimiser *rule;
+  enum status st = optimiser_find(&rule, o->name ? o->name : "sgd");
+  if (st != OK) return st;
+  return updater_open(out, s->graph,
+                      &(struct optimiser_config){o->momentum, o->weight_decay, !o->decay_bn,
+                                                 s->base->constant_predictor ? rate_of : NULL, rule->name,
+                                                 o->own[optimiser_place(rule)]});
 }
 
-enum status step_move(struct step *s, struct sgd *sgd, const struct pace *pace) {
+enum status step_move(struct step *s, struct updater *updater, const struct pace *pace) {
   const double rates[N_RATES] = {pace->lr, pace->peak_lr};
   enum status st = OK;
-  TRY(sgd_step(sgd, rates));
+  TRY(updater_step(updater, rates));
   if (s->ema) TRY(ema_step(s->ema, s->base->target_momentum(base_own(s), pace->epoch, pace->epochs)));
   model_count_step(s->model);
 out:
   return st;
 }
 
-enum status step_update(struct step *s, struct sgd *sgd, const struct pace *pace) {
+enum status step_update(struct step *s, struct updater *updater, const struct pace *pace) {
   enum status st = graph_backward(s->graph);
-  return st == OK ? step_move(s, sgd, pace) : st;
+  return st == OK ? step_move(s, updater, pace) : st;
 }
 
 enum dtype step_dtype(const struct step *s) { return strcmp(s->device, "ref") == 0 ? DTYPE_F64 : DTYPE_F32; }

@@ -3,7 +3,7 @@
 #define TRAIN_STEP_H
 
 #include "method.h"
-#include "nn/sgd/sgd.h"
+#include "nn/optimiser.h"
 #include "store/safetensors.h"
 
 struct step_config {
@@ -27,8 +27,8 @@ struct losses {
 /* Forward pass on the views that are in place. E_NUMERIC: a loss is not finite (names the terms). */
 enum status step_forward(struct step *s, struct losses *losses);
 
-/* The optimiser of the step's parameters. E_MEMORY, E_DEVICE. */
-enum status step_optimiser(struct sgd **out, struct step *s, const struct optimiser_options *options);
+/* The optimiser of the step's parameters. E_ARG, E_MEMORY, E_DEVICE. */
+enum status step_optimiser(struct updater **out, struct step *s, const struct optimiser_options *options);
 
 /* Where in its run a step stands. */
 struct pace {
@@ -36,11 +36,11 @@ struct pace {
   int64_t epoch, epochs;
 };
 
-/* After graph_backward: an SGD step, and the target networks a little further. */
-enum status step_move(struct step *s, struct sgd *sgd, const struct pace *pace);
+/* After graph_backward: a step of the optimiser, and the target networks a little further. */
+enum status step_move(struct step *s, struct updater *updater, const struct pace *pace);
 
 /* Both: the backward pass and what follows it. */
-enum status step_update(struct step *s, struct sgd *sgd, const struct pace *pace);
+enum status step_update(struct step *s, struct updater *updater, const struct pace *pace);
 
 /* What the weights hold in memory on this device: float64 on ref. */
 enum dtype step_dtype(const struct step *s);

@@ -105,7 +105,7 @@ static enum status open_step(struct run *run) {
   TRY(step_open(&run->step, &config));
   TRY(open_extras(run));
   TRY(graph_init(run->step->graph, (uint64_t)o->seed));
-  TRY(step_optimiser(&run->sgd, run->step, &o->optimiser));
+  TRY(step_optimiser(&run->updater, run->step, &o->optimiser));
   size_t size = (size_t)(N_VIEWS * o->batch) * (size_t)run->size * (size_t)run->size * 3;
   run->views = malloc(size);
   if (!run->views)
@@ -128,7 +128,7 @@ static enum status resume(struct run *run) {
   }
   if (st != OK) return st;
   TRY(checkpoint_check_settings(file, run->settings));
-  TRY(checkpoint_restore(file, run->step, run->sgd));
+  TRY(checkpoint_restore(file, run->step, run->updater));
   log_info("continuing after step %" PRId64 " of %" PRId64, run->first_step, run->last_step);
 out:
   safetensors_close(&file);
@@ -200,7 +200,7 @@ out:
 static void run_close(struct run *run) {
   feed_close(&run->feed);
   metrics_close(&run->metrics);
-  sgd_close(&run->sgd);
+  updater_close(&run->updater);
   step_close(&run->step);
   json_decref(run->settings);
   safetensors_close(&run->weights);
@@ -285,7 +285,7 @@ static enum status save(struct run *run, int64_t steps_done) {
   enum status st = metrics_sync(run->metrics);
   if (st == OK) st = feed_sync(run->feed);
   if (st != OK) return st;
-  return checkpoint_save(run->folder, steps_done, run->o->keep, run->step, run->sgd, run->settings);
+  return checkpoint_save(run->folder, steps_done, run->o->keep, run->step, run->updater, run->settings);
 }
 
 static bool is_checkpoint_due(const struct run *run, int64_t steps_done) {
@@ -316,7 +316,7 @@ static enum status one_step(struct run *run, int64_t step, struct progress *p) {
     st = fail_within(st, "step %" PRId64, step);
     goto out;
   }
-  TRY(step_update(run->step, run->sgd, &pace));
+  TRY(step_update(run->step, run->updater, &pace));
   TRY(metrics_add(run->metrics, run->step, step, pace.epoch, pace.lr, &losses));
   run->compute_s += clock_s() - began;
   show(run, p, step, pace.lr, &losses);

@@ -1,6 +1,6 @@
 #include "nn/cpu.h"
 
-static enum status update(void *device, void *average, const void *theta, void *state, size_t bytes,
+static enum status update(void *device, void *average, const void *theta, void *const *state, size_t bytes,
                           const double *m) {
   (void)device;
   (void)state;

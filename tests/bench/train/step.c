@@ -101,7 +101,8 @@ static void print_result(const struct options *o, const struct step *s, double *
   json_decref(line);
 }
 
-static enum status time_steps(const struct options *o, struct step *s, struct sgd *sgd, struct profile *p) {
+static enum status time_steps(const struct options *o, struct step *s, struct updater *updater,
+                              struct profile *p) {
   enum status st = OK;
   double *seconds = calloc((size_t)o->steps, sizeof *seconds);
   if (!seconds) return fail(E_MEMORY, "out of memory");
@@ -115,7 +116,7 @@ static enum status time_steps(const struct options *o, struct step *s, struct sg
     int64_t before_sgd = 0;
     TRY(graph_backward(s->graph));
     before_sgd = clock_ns();
-    TRY(step_move(s, sgd, &pace));
+    TRY(step_move(s, updater, &pace));
     if (i < 0) continue;
     add_time(p->sums, "sgd", clock_ns() - before_sgd);
     seconds[i] = (double)(clock_ns() - start) * 1e-9;
@@ -129,7 +130,7 @@ out:
 static enum status run(void *state) {
   struct options *o = state;
   struct step *s = NULL;
-  struct sgd *sgd = NULL;
+  struct updater *updater = NULL;
   struct profile p = {json_object(), false};
   enum status st = OK;
   if (o->steps < 1 || o->warmup < 0) return fail(E_ARG, "--steps must be at least 1, --warmup at least 0");
@@ -139,13 +140,13 @@ static enum status run(void *state) {
   TRY(step_open(&s, &(struct step_config){&o->model, &o->method, o->batch, o->size, o->size, o->device.device,
                                           (int)o->device.threads, third, third}));
   TRY(graph_init(s->graph, 1));
-  TRY(step_optimiser(&sgd, s, &o->optimiser));
+  TRY(step_optimiser(&updater, s, &o->optimiser));
   TRY(fill(s, s->views));
   TRY(fill(s, s->third));
   TRY(fill(s, s->labels));
-  TRY(time_steps(o, s, sgd, &p));
+  TRY(time_steps(o, s, updater, &p));
 out:
-  sgd_close(&sgd);
+  updater_close(&updater);
   if (s) step_close(&s);
   json_decref(p.sums);
   return st;

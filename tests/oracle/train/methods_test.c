@@ -41,7 +41,7 @@ struct oracle {
   struct safetensors *file;
   const char *name;
   struct step *step;
-  struct sgd *sgd;
+  struct updater *updater;
   char base[16], method[16], labels[64];
 };
 
@@ -170,7 +170,7 @@ static void open_oracle(struct oracle *o, const char *name, const char *device) 
   read_name(o);
   parse_options(o, &options);
   CHECK(step_open(&o->step, &config));
-  CHECK(step_optimiser(&o->sgd, o->step, &(struct optimiser_options){0.01, 0.9, 5e-4, true}));
+  CHECK(step_optimiser(&o->updater, o->step, &(struct optimiser_options){0.01, 0.9, 5e-4, true}));
   write_weights(o);
   write_pair(o, o->step->views, "x1", "x2");
   if (o->step->labels.id) write_labels(o);
@@ -180,7 +180,7 @@ static void open_oracle(struct oracle *o, const char *name, const char *device) 
 }
 
 static void close_oracle(struct oracle *o) {
-  sgd_close(&o->sgd);
+  updater_close(&o->updater);
   step_close(&o->step);
   safetensors_close(&o->file);
 }
@@ -238,7 +238,7 @@ static void two_steps_match(const char *name, const char *device, double loss_to
     struct losses l;
     CHECK(step_forward(o.step, &l));
     compare_losses(&o, i, &l, loss_tolerance);
-    CHECK(step_update(o.step, o.sgd, &pace));
+    CHECK(step_update(o.step, o.updater, &pace));
     if (i == 0) compare_all(&o, true, tolerance);
   }
   compare_all(&o, false, tolerance);

@@ -85,19 +85,19 @@ static void compare_all(struct step *s, const struct safetensors *file, bool gra
 static void two_steps_match(const char *device, double loss_tolerance, double tolerance) {
   struct safetensors *file = open_fixture();
   struct step *s = open_step(file, "stl", device);
-  struct sgd *sgd;
+  struct updater *updater;
   const double *want = find(file, "", "losses")->data;
-  CHECK(sgd_open(&sgd, s->graph, (struct sgd_config){0.9, 5e-4}));
+  CHECK(updater_open(&updater, s->graph, &(struct optimiser_config){0.9, 5e-4}));
   for (int i = 0; i < 2; i++, want += 4) {
     struct losses l;
     CHECK(step_forward(s, &l));
     assert_loss("total", i, l.total, want[0], loss_tolerance);
     for (int k = 0; k < N_TERMS; k++) assert_loss(term_names[k], i, l.term[k], want[1 + k], loss_tolerance);
-    CHECK(step_update(s, sgd, &(struct pace){0.01, 0.01, 0, 1}));
+    CHECK(step_update(s, updater, &(struct pace){0.01, 0.01, 0, 1}));
     if (i == 0) compare_all(s, file, true, tolerance);
   }
   compare_all(s, file, false, tolerance);
-  sgd_close(&sgd);
+  updater_close(&updater);
   step_close(&s);
   safetensors_close(&file);
 }

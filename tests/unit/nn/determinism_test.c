@@ -17,7 +17,7 @@
 #include "nn/info_nce/info_nce.h"
 #include "nn/linear/linear.h"
 #include "nn/max_pool/max_pool.h"
-#include "nn/sgd/sgd.h"
+#include "nn/optimiser.h"
 
 #include <cmocka.h> /* after ours: it makes fail a macro */
 
@@ -42,7 +42,7 @@ static struct bn_params norm(struct graph *g, const char *names[4], int64_t chan
 /* All parameters after three steps; the caller frees. */
 static float *train(int threads, size_t *count) {
   struct graph *g = NULL;
-  struct sgd *o = NULL;
+  struct updater *o = NULL;
   CHECK(graph_open(&g, &(struct graph_config){"cpu", GRAPH_TRAIN, threads}));
   struct value x = graph_input(g, "x", shape_4(N, 3, SIDE, SIDE));
   struct bn_params stem = norm(g, (const char *[]){"g0", "b0", "m0", "v0"}, D);
@@ -61,14 +61,14 @@ static float *train(int threads, size_t *count) {
   struct value loss = info_nce(g, moved, other, 0.2);
   CHECK(graph_plan(g, loss));
   CHECK(graph_init(g, 3));
-  CHECK(sgd_open(&o, g, (struct sgd_config){0.9, 1e-4}));
+  CHECK(updater_open(&o, g, &(struct optimiser_config){0.9, 1e-4}));
   static uint8_t pixels[N * SIDE * SIDE * 3];
   for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * 2654435761U >> 13);
   CHECK(graph_write_pixels(g, x, pixels, (double[]){0.5, 0.5, 0.5}, (double[]){0.25, 0.25, 0.25}));
   for (int step = 0; step < 3; step++) {
     CHECK(graph_forward(g));
     CHECK(graph_backward(g));
-    CHECK(sgd_step(o, &(double){0.05}));
+    CHECK(updater_step(o, &(double){0.05}));
   }
   const struct graph_tensor *tensors;
   size_t n = graph_tensors(g, &tensors), at = 0;
@@ -80,7 +80,7 @@ static float *train(int threads, size_t *count) {
     CHECK(graph_read_f32(g, tensors[i].value, all + at, shape_count(tensors[i].shape)));
     at += (size_t)shape_count(tensors[i].shape);
   }
-  sgd_close(&o);
+  updater_close(&o);
   graph_close(&g);
   return all;
 }

@@ -1,4 +1,4 @@
-/* Learning rates of their own, exemption from decay, and target networks. */
+/* Every optimiser's numbers, learning rates of their own, exemption from decay, and target networks. */
 #include <math.h>
 
 #include "nn/conv2d/conv2d.h"
@@ -6,7 +6,7 @@
 #include "nn/engine.h"
 #include "nn/info_nce/info_nce.h"
 #include "nn/linear/linear.h"
-#include "nn/sgd/sgd.h"
+#include "nn/optimiser.h"
 #include "test.h"
 
 #define CHECK(expr)                                                                                          \
@@ -61,19 +61,140 @@ static void parameters_follow_their_own_rates_and_decay(void **state) {
   (void)state;
   for (int d = 0; d < N_DEVICES; d++) {
     struct graph *g = two_layers(devices[d]);
-    struct sgd *o;
+    struct updater *o;
     double weight[12], bias[3], head[9];
-    CHECK(sgd_open(&o, g, (struct sgd_config){0.9, 0.1, true, rate_of}));
+    CHECK(updater_open(&o, g, &(struct optimiser_config){0.9, 0.1, true, rate_of}));
     read(g, "body.weight", weight, 12);
     read(g, "body.bias", bias, 3);
     read(g, "head.weight", head, 9);
-    CHECK(sgd_step(o, (const double[]){0.1, 0.3}));
+    CHECK(updater_step(o, (const double[]){0.1, 0.3}));
     expect_step(g, "body.weight", weight, 12, 0.1, 0.1);
     expect_step(g, "body.bias", bias, 3, 0.1, 0);
     expect_step(g, "head.weight", head, 9, 0.3, 0.1);
-    sgd_close(&o);
+    updater_close(&o);
     graph_close(&g);
   }
+}
+
+/* Three steps with given gradients of a weight [2, 3] and a bias [2], against float64 numbers of PyTorch 2.15:
+ *
+ *   adam: torch.optim.Adam(lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.02)
+ *   lars: for the weight g += 0.02 w; g *= 0.001 w.norm() / g.norm(); for both mu = 0.9 mu + g; p -= 5 mu
+ *   sgd:  torch.optim.SGD(lr=0.1, momentum=0.9, weight_decay=0.02) */
+static const double start_w[6] = {0.5, -1.25, 2.0, 0.75, -0.3, 1.5}, start_b[2] = {0.2, -0.4};
+static const double gradients_w[3][6] = {
+    {0.3, -0.2, 0.1, 0.05, 0.4, -0.6}, {-0.1, 0.25, 0.3, -0.5, 0.2, 0.15}, {0.6, 0.1, -0.4, 0.2, -0.3, 0.35}};
+static const double gradients_b[3][2] = {{0.5, -0.25}, {0.1, 0.3}, {-0.2, 0.4}};
+
+struct reference {
+  const char *name;
+  double lr, own[3], w[6], b[2], state[2][6];
+};
+
+static const struct reference references[] = {
+    {"adam",
+     0.1,
+     {0.8, 0.95, 1e-3},
+     {0.287928298515, -1.186774266190, 1.805826521461, 0.737608793560, -0.503809844373, 1.619649717054},
+     {-0.004433113375, -0.376589826453},
+     {{0.14640971391623, 0.02287081677421, -0.00077653117919, -0.02671500668840, 0.01918842307987,
+       0.03270383420751},
+      {0.02317572514958, 0.00502650359924, 0.01293243775657, 0.01375316222438, 0.01355563843324,
+       0.02355824737634}}},
+    {"lars",
+     5,
+     {0.001},
+     {0.478160188967, -1.249206457508, 1.985262273420, 0.762856406916, -0.322308830941, 1.514655065601},
+     {-6.525, -1.8625},
+     {{0.00259667375225, 0.00044596268753, 0.00052435434364, -0.00095488193738, 0.00089540463004,
+       0.00026396833847}}},
+    {"sgd",
+     0.1,
+     {0},
+     {0.372307476000, -1.239400910000, 1.933634344000, 0.802987374000, -0.412695917600, 1.581873028000},
+     {0.063659638400, -0.424899576800},
+     {{0.778545240000, 0.096059100000, 0.057936560000, -0.168243740000, 0.185147176000, 0.083129720000}}}};
+
+/* Both parameters with gradients that are overwritten before each step. */
+static struct graph *weight_and_bias(const char *device) {
+  struct graph *g = open_graph(device);
+  struct value x = graph_input(g, "x", shape_2(2, 3));
+  struct value y =
+      linear(g, x, graph_param(g, "w", shape_2(2, 3), uniform), graph_param(g, "b", shape_1(2), uniform));
+  CHECK(graph_plan(g, info_nce(g, y, y, 0.5)));
+  CHECK(graph_init(g, 1));
+  CHECK(graph_write_f64(g, graph_find(g, "w"), start_w, 6));
+  CHECK(graph_write_f64(g, graph_find(g, "b"), start_b, 2));
+  CHECK(graph_write_f64(g, x, gradients_w[0], 6));
+  CHECK(graph_forward(g));
+  CHECK(graph_backward(g));
+  return g;
+}
+
+static void expect_near(const double *got, const double *want, int n) {
+  for (int i = 0; i < n; i++)
+    if (!(fabs(got[i] - want[i]) < 2e-6)) fail_msg("%d: %.9g, not %.9g", i, got[i], want[i]);
+}
+
+static void three_steps_end_where_pytorchs_do(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof references / sizeof *references * N_DEVICES; i++) {
+    const struct reference *r = &references[i / N_DEVICES];
+    struct graph *g = weight_and_bias(devices[i % N_DEVICES]);
+    struct value w = graph_find(g, "w"), b = graph_find(g, "b");
+    struct optimiser_config config = {0.9, 0.02, .name = r->name};
+    memcpy(config.own.bytes, r->own, sizeof r->own);
+    struct updater *u;
+    double now[6];
+    CHECK(updater_open(&u, g, &config));
+    for (int step = 0; step < 3; step++) {
+      CHECK(graph_write_f64(g, graph_gradient(g, w), gradients_w[step], 6));
+      CHECK(graph_write_f64(g, graph_gradient(g, b), gradients_b[step], 2));
+      CHECK(updater_step(u, &r->lr));
+    }
+    read(g, "w", now, 6);
+    expect_near(now, r->w, 6);
+    read(g, "b", now, 2);
+    expect_near(now, r->b, 2);
+    for (size_t k = 0; updater_state_name(u, k); k++) {
+      CHECK(updater_read_f64(u, k, w, now, 6));
+      expect_near(now, r->state[k], 6);
+    }
+    updater_close(&u);
+    graph_close(&g);
+  }
+}
+
+/* A zero weight has no norm to be in proportion to: it follows the gradient itself. */
+static void lars_moves_a_weight_of_zeros(void **state) {
+  (void)state;
+  for (int d = 0; d < N_DEVICES; d++) {
+    struct graph *g = weight_and_bias(devices[d]);
+    struct value w = graph_find(g, "w");
+    struct optimiser_config config = {0.9, 0.02, .name = "lars"};
+    const double trust = 0.001;
+    memcpy(config.own.bytes, &trust, sizeof trust);
+    struct updater *u;
+    double now[6], want[6];
+    CHECK(graph_write_f64(g, w, (const double[6]){0}, 6));
+    CHECK(graph_write_f64(g, graph_gradient(g, w), gradients_w[0], 6));
+    CHECK(updater_open(&u, g, &config));
+    CHECK(updater_step(u, &(double){0.5}));
+    read(g, "w", now, 6);
+    for (int i = 0; i < 6; i++) want[i] = -0.5 * gradients_w[0][i];
+    expect_near(now, want, 6);
+    updater_close(&u);
+    graph_close(&g);
+  }
+}
+
+static void an_unknown_optimiser_is_refused(void **state) {
+  (void)state;
+  struct graph *g = weight_and_bias("ref");
+  struct updater *u;
+  assert_int_equal(updater_open(&u, g, &(struct optimiser_config){.name = "adamw"}), E_ARG);
+  assert_non_null(strstr(fail_message(), "no 'adamw'; known: adam, lars, sgd"));
+  graph_close(&g);
 }
 
 /* A convolution of which the CPU orders the weights in its own way, with a target beside it. */
@@ -159,6 +280,9 @@ static void a_shadow_needs_something_to_stand_for(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(parameters_follow_their_own_rates_and_decay),
+                                     cmocka_unit_test(three_steps_end_where_pytorchs_do),
+                                     cmocka_unit_test(lars_moves_a_weight_of_zeros),
+                                     cmocka_unit_test(an_unknown_optimiser_is_refused),
                                      cmocka_unit_test(a_target_starts_as_its_parameter_and_follows_it_slowly),
                                      cmocka_unit_test(shadows_of_buffers_are_left_alone),
                                      cmocka_unit_test(a_shadow_needs_something_to_stand_for)};

@@ -11,7 +11,7 @@
 #include "nn/hyper_bilinear/hyper_bilinear.h"
 #include "nn/info_nce/info_nce.h"
 #include "nn/linear/linear.h"
-#include "nn/sgd/sgd.h"
+#include "nn/optimiser.h"
 
 #include <cmocka.h> /* after ours: it makes fail a macro */
 
@@ -129,30 +129,30 @@ static void sgd_has_known_values(void **state) {
     struct graph *g = open_graph(devices[i]);
     struct value theta = param(g, "theta", shape_2(1, 1)), x = graph_input(g, "x", shape_2(1, 1));
     struct value unused = param(g, "unused", shape_1(3)), y = linear(g, x, theta, (struct value){0});
-    struct sgd *o = NULL;
+    struct updater *o = NULL;
     double now;
     float v;
     CHECK(graph_plan(g, y));
-    CHECK(sgd_open(&o, g, (struct sgd_config){0.9, 0.01}));
+    CHECK(updater_open(&o, g, &(struct optimiser_config){0.9, 0.01}));
     CHECK(graph_write_f64(g, theta, (double[]){1}, 1));
     CHECK(graph_write_f64(g, x, (double[]){0.5}, 1)); /* the gradient by theta */
     const double want[2] = {0.949, 0.852151};
     for (int step = 0; step < 2; step++) {
       CHECK(graph_forward(g));
       CHECK(graph_backward(g));
-      CHECK(sgd_step(o, &(double){0.1}));
+      CHECK(updater_step(o, &(double){0.1}));
       CHECK(graph_read_f64(g, theta, &now, 1));
       assert_close(now, want[step], 1e-7);
     }
-    CHECK(sgd_read_f32(o, theta, &v, 1));
+    CHECK(updater_read_f32(o, 0, theta, &v, 1));
     assert_close(v, 0.9 * 0.51 + 0.5 + 0.01 * 0.949, 1e-6);
-    CHECK(sgd_write_f32(o, theta, (float[]){0}, 1));
-    CHECK(sgd_read_f32(o, theta, &v, 1));
+    CHECK(updater_write_f32(o, 0, theta, (float[]){0}, 1));
+    CHECK(updater_read_f32(o, 0, theta, &v, 1));
     assert_close(v, 0, 0);
-    assert_false(sgd_holds(o, unused));
-    assert_int_equal(sgd_read_f32(o, unused, &v, 1), E_ARG);
-    assert_int_equal(sgd_read_f32(o, theta, &v, 2), E_SHAPE);
-    sgd_close(&o);
+    assert_false(updater_holds(o, unused));
+    assert_int_equal(updater_read_f32(o, 0, unused, &v, 1), E_ARG);
+    assert_int_equal(updater_read_f32(o, 0, theta, &v, 2), E_SHAPE);
+    updater_close(&o);
     graph_close(&g);
   }
 }
@@ -170,22 +170,22 @@ static void sgd_reaches_every_parameter(void **state) {
     struct graph *g = open_graph(devices[i]);
     struct value theta = param(g, "theta", shape_2(1, COUNT)), in = graph_input(g, "x", shape_2(1, COUNT));
     struct value y = linear(g, in, theta, (struct value){0});
-    struct sgd *o = NULL;
+    struct updater *o = NULL;
     CHECK(graph_plan(g, y));
-    CHECK(sgd_open(&o, g, (struct sgd_config){momentum, decay}));
+    CHECK(updater_open(&o, g, &(struct optimiser_config){momentum, decay}));
     CHECK(graph_write_f32(g, in, x, COUNT));
     CHECK(graph_write_f32(g, theta, x, COUNT));
     for (int step = 0; step < 2; step++) {
       CHECK(graph_forward(g));
       CHECK(graph_backward(g));
-      CHECK(sgd_step(o, &lr));
+      CHECK(updater_step(o, &lr));
     }
     CHECK(graph_read_f32(g, theta, got, COUNT));
     for (int k = 0; k < COUNT; k++) {
       double v = (1 + decay) * x[k], once = x[k] - lr * v;
       assert_close(got[k], once - lr * (momentum * v + x[k] + decay * once), 1e-5);
     }
-    sgd_close(&o);
+    updater_close(&o);
     graph_close(&g);
   }
   free(x);

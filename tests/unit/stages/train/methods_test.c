@@ -262,9 +262,9 @@ static void targets_start_as_copies_and_follow_by_the_schedule(void **state) {
   const void *own = base_own(s);
   for (int half = 0; half < 2; half++)
     assert_true(fabs(s->base->target_momentum(own, half * 100, 200) - want[half]) < 1e-12);
-  struct sgd *sgd;
+  struct updater *updater;
   make_batch(&batch);
-  TINY_OK(step_optimiser(&sgd, s, &(struct optimiser_options){0.1, 0.9, 0, true}));
+  TINY_OK(step_optimiser(&updater, s, &(struct optimiser_options){0.1, 0.9, 0, true}));
   enum { COUNT = 12 * 16 };
   struct value online = graph_find(s->graph, "inv_projector.0.weight"),
                shadow = graph_find(s->graph, "target.inv_projector.0.weight");
@@ -273,23 +273,23 @@ static void targets_start_as_copies_and_follow_by_the_schedule(void **state) {
   TINY_OK(graph_read_f64(s->graph, online, now, COUNT));
   assert_memory_equal(xi, now, sizeof xi);
   forward(s, &batch);
-  TINY_OK(step_update(s, sgd, &(struct pace){0.1, 0.1, 100, 200}));
+  TINY_OK(step_update(s, updater, &(struct pace){0.1, 0.1, 100, 200}));
   TINY_OK(graph_read_f64(s->graph, online, now, COUNT));
   TINY_OK(graph_read_f64(s->graph, shadow, moved, COUNT));
   for (int i = 0; i < COUNT; i++) {
     assert_true(now[i] != xi[i]);
     assert_true(fabs(moved[i] - (0.998 * xi[i] + 0.002 * now[i])) < 1e-12);
   }
-  sgd_close(&sgd);
+  updater_close(&updater);
   step_close(&s);
 }
 
 static int rate_classes(const char *base) {
   struct step *s = open_step(base, "stl", ones);
-  struct sgd *sgd;
+  struct updater *updater;
   int moved = 0;
   make_batch(&batch);
-  TINY_OK(step_optimiser(&sgd, s, &(struct optimiser_options){0.1, 0, 0, true}));
+  TINY_OK(step_optimiser(&updater, s, &(struct optimiser_options){0.1, 0, 0, true}));
   forward(s, &batch);
   static const char *const names[] = {"inv_projector.0.weight", "inv_predictor.3.bias",
                                       "trans_predictor.0.weight", "backbone.conv1.weight"};
@@ -300,7 +300,7 @@ static int rate_classes(const char *base) {
     TINY_OK(graph_read_f64(s->graph, v, all, shape_count(graph_shape(s->graph, v))));
     before[k] = all[0];
   }
-  TINY_OK(step_update(s, sgd, &(struct pace){0, 0.1, 0, 10}));
+  TINY_OK(step_update(s, updater, &(struct pace){0, 0.1, 0, 10}));
   for (int k = 0; k < 4; k++) {
     double all[256];
     struct value v = graph_find(s->graph, names[k]);
@@ -308,7 +308,7 @@ static int rate_classes(const char *base) {
     after = all[0];
     moved |= (after != before[k]) << k;
   }
-  sgd_close(&sgd);
+  updater_close(&updater);
   step_close(&s);
   return moved;
 }

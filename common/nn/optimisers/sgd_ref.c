@@ -1,9 +1,10 @@
 #include "nn/engine.h"
+#include "nn/optimiser.h"
 
-static enum status update(void *device, void *theta, const void *grad, void *state, size_t bytes,
+static enum status update(void *device, void *theta, const void *grad, void *const *state, size_t bytes,
                           const double *arg) {
   (void)device;
-  double lr = arg[0], momentum = arg[1], decay = arg[2], *x = theta, *v = state;
+  double lr = arg[ARG_RATE], momentum = arg[ARG_OWN], decay = arg[ARG_DECAY], *x = theta, *v = state[0];
   const double *g = grad;
   for (size_t i = 0; i < bytes / sizeof *x; i++) {
     v[i] = momentum * v[i] + (g[i] + decay * x[i]);

@@ -1,4 +1,5 @@
 #include "nn/cpu.h"
+#include "nn/optimiser.h"
 
 enum { PIECE = 1 << 16 }; /* numbers per task */
 
@@ -11,14 +12,15 @@ CPU_CLONES static void update_piece(float *x, const float *g, float *v, int64_t 
   }
 }
 
-static enum status update(void *device, void *theta, const void *grad, void *state, size_t bytes,
+static enum status update(void *device, void *theta, const void *grad, void *const *state, size_t bytes,
                           const double *arg) {
   (void)device;
   int64_t count = (int64_t)(bytes / sizeof(float));
 #pragma omp parallel for schedule(static)
   for (int64_t at = 0; at < count; at += PIECE) {
-    update_piece((float *)theta + at, (const float *)grad + at, (float *)state + at,
-                 count - at < PIECE ? count - at : PIECE, (float)arg[0], (float)arg[1], (float)arg[2]);
+    update_piece((float *)theta + at, (const float *)grad + at, (float *)state[0] + at,
+                 count - at < PIECE ? count - at : PIECE, (float)arg[ARG_RATE], (float)arg[ARG_OWN],
+                 (float)arg[ARG_DECAY]);
   }
   return OK;
 }
