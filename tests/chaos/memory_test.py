@@ -28,7 +28,8 @@ def tearDownModule():
 class Memory(ChaosTest):
     def bounded(self, shared):
         flag = '--shared-memory' if shared else '--no-shared-memory'
-        consumer = self.count(DATA, flag, ledger='ledger', batch=BATCH, size=VIEW, shard=SHARD, window=WINDOW, sleep_ms=2000)
+        consumer = self.count(DATA, flag, ledger='ledger', batch=BATCH, size=VIEW, shard=SHARD, window=WINDOW, sleep_ms=2000,
+                              steps=100000)
         decoders = [self.decode(DATA, flag, '--memory', MEMORY) for _ in range(2)]
         augmenters = [self.start([program('augment'), '--connect', self.listen(), flag, '--memory', MEMORY], 'augment')
                       for _ in range(3)]
