@@ -196,11 +196,12 @@ const char *feed_endpoint(const struct feed *feed, size_t i) {
   return i < feed->listening.n ? feed->listening.endpoints[i] : NULL;
 }
 
+/* The address to name: a TCP one rather than a path, since whoever has both wants workers of other machines. */
 static enum status no_workers(const struct feed *f) {
-  const char *role = feed_has_role(f, "decode") ? "augment" : "decode";
-  return fail(E_PEER, "no %s worker has been at %s for %.0f s; start one: tandem-%s --connect %s%s", role,
-              f->listening.endpoints[0], f->options.worker_wait_s, role, f->listening.endpoints[0],
-              strcmp(role, "decode") == 0 ? " --dataset ..." : "");
+  const char *role = feed_has_role(f, "decode") ? "augment" : "decode", *at = f->listening.endpoints[0];
+  for (size_t i = 0; i < f->listening.n && !endpoint_is_tcp(at); i++) at = f->listening.endpoints[i];
+  return fail(E_PEER, "no %s worker has been at %s for %.0f s; start one: tandem-%s --connect %s%s", role, at,
+              f->options.worker_wait_s, role, at, strcmp(role, "decode") == 0 ? " --dataset ..." : "");
 }
 
 /* Locked. Waits until batch `next` is complete. */

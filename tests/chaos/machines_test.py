@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -77,6 +78,19 @@ class Machines(ChaosTest):
         ip('link', 'set', self.bridge, 'up')
         for i, name in enumerate(self.names):
             self.plug(i, name)
+        for where, address in ((self.names[0], f'{self.net}.1'), (None, self.address)):
+            if not self.reaches(where, address):
+                self.skipTest(f'a firewall keeps network namespaces from {address}')
+
+    def reaches(self, where, address):
+        """Whether machine 1 can connect to a process on the machine `where` (None: here)."""
+        inside = lambda name: ['ip', 'netns', 'exec', name] if name else []
+        serve = 'import socket; s = socket.create_server(("", 0)); print(s.getsockname()[1], flush=True); s.accept()'
+        with subprocess.Popen([*inside(where), sys.executable, '-c', serve], stdout=subprocess.PIPE, text=True) as server:
+            dial = f'import socket; socket.create_connection(("{address}", {server.stdout.readline().strip()}), 60)'
+            done = subprocess.run([*inside(self.names[1]), sys.executable, '-c', dial], capture_output=True)
+            server.kill()
+        return done.returncode == 0
 
     def plug(self, i, name):
         here, there = f'th{os.getpid()}-{i}', f'tc{os.getpid()}-{i}'

@@ -496,6 +496,8 @@ class DataPlane(FlowTest):
     def test_no_worker_comes(self):
         self.decode(DATA)
         self.one_line(self.count(DATA, worker_wait_s=1), 'worker has been at')  # whether it joins within a second or not
+        both = self.count(DATA, '--listen', self.listen('both'), listen='tcp://127.0.0.1:*', worker_wait_s=0.2)
+        self.one_line(both, 'no decode worker has been at tcp://127.0.0.1:')
 
     def test_consumer_stops_on_sigterm(self):
         consumer = self.count(DATA, steps=STEPS)
