@@ -147,12 +147,12 @@ static enum status check_required(const struct opt *opts, const void *state) {
   return OK;
 }
 
-static void print_opts(FILE *out, const struct opt *opts) {
+static void print_opts(FILE *out, const struct opt *opts, bool mark_required) {
   for (const struct opt *o = opts; o && o->name; o++) {
     if (o->type == OPT_TABLE) {
       const struct opt *sub;
       size_t more;
-      for (size_t i = 0; (sub = part(o, i, &more)); i++) print_opts(out, sub);
+      for (size_t i = 0; (sub = part(o, i, &more)); i++) print_opts(out, sub, mark_required);
       continue;
     }
     static const char *const kinds[] = {"", " N", " X", " VALUE", " VALUE...", ""};
@@ -162,7 +162,7 @@ static void print_opts(FILE *out, const struct opt *opts) {
     fprintf(out, "  %-26s %s", head, o->help);
     if (o->choices) fprintf(out, " (%s)", o->choices);
     if (o->fallback) fprintf(out, " [%s]", o->fallback);
-    fprintf(out, "%s\n", o->required ? " (required)" : "");
+    fprintf(out, "%s\n", o->required && mark_required ? " (required)" : "");
   }
 }
 
@@ -171,8 +171,8 @@ static void print_command(FILE *out, const struct program *program, const struct
   for (const struct opt *o = c->opts; o && o->name; o++)
     if (o->positional) fprintf(out, " %s%s", o->name, o->type == OPT_LIST ? "..." : "");
   fprintf(out, " [flags]\n\n%s\n\n", c->summary);
-  print_opts(out, c->opts);
-  print_opts(out, common_opts);
+  print_opts(out, c->opts, !c->none_required);
+  print_opts(out, common_opts, true);
   if (!c->presets) return;
   fprintf(out, "\npresets (--preset NAME; flags given beside it win):\n");
   for (const struct preset *p = c->presets; p->name; p++) {
@@ -280,7 +280,7 @@ enum status cli_parse(const struct command *command, int argc, char **argv, void
     positionals += s.opt->type != OPT_LIST;
     TRY(assign(s, argv[i]));
   }
-  if (!common.help && !common.version) TRY(check_required(command->opts, state));
+  if (!common.help && !common.version && !command->none_required) TRY(check_required(command->opts, state));
 out:
   return st;
 }

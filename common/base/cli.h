@@ -62,6 +62,7 @@ struct command {
   const struct opt *opts;
   const struct preset *presets; /* ends with a NULL name; NULL if there are none */
   enum status (*run)(void *state);
+  bool none_required; /* options that are marked as required may be left out */
 };
 
 struct program {

@@ -12,6 +12,7 @@
 #ifndef NN_ENGINE_H
 #define NN_ENGINE_H
 
+#include "nn/cost.h"
 #include "nn/graph.h"
 
 /* How a backend orders one tensor in memory.
@@ -38,10 +39,13 @@ struct tensor {
   void *data, *grad;
 };
 
+struct node;
+
 /* Fixed by the op, whatever the backend. */
 struct op {
   const char *name;
-  uint64_t constant; /* bit i: input i is never differentiated */
+  uint64_t constant;                           /* bit i: input i is never differentiated */
+  struct flops (*flops)(const struct node *n); /* NULL: it only moves numbers */
 };
 
 struct node {
@@ -64,6 +68,18 @@ struct node {
   bool *accumulate; /* += instead of =; set only for kernels that say `accumulates` */
   void **merge;     /* in_grad[i] is a temporary that the engine adds to in[i]->grad afterwards */
 };
+
+/* Whether backward computes the gradient of input i; known when planned. */
+static inline bool node_differentiates(const struct node *n, int i) {
+  return n->out->wants_grad && n->in[i]->wants_grad && !(n->op->constant >> i & 1);
+}
+
+/* How many of its inputs that is. */
+static inline int node_gradients(const struct node *n) {
+  int count = 0;
+  for (int i = 0; i < n->n_in; i++) count += node_differentiates(n, i);
+  return count;
+}
 
 /* Told of every kernel call, for profiles; forward, backward, or the
  * merging of gradients behind a backward. */

@@ -67,6 +67,7 @@ enum status graph_open(struct graph **out, const struct graph_config *config) {
   g->backend = backend;
   g->run.mode = config->mode;
   g->run.bn_momentum = 0.1;
+  g->plan_only = config->plan_only;
   enum status st = backend->open(&g->run.device, config);
   if (st != OK) {
     free(g);

@@ -41,6 +41,8 @@ struct graph_config {
   const char *device; /* "ref" (float64), "cpu", "cuda[:N]" */
   enum graph_mode mode;
   int threads; /* 0: all cores */
+  bool
+      plan_only; /* graph_plan takes no memory for tensors; the graph can be looked at but neither filled nor run */
 };
 
 /* Errors: E_ARG (unknown device; lists them), E_DEVICE (what is missing), E_MEMORY. */

@@ -16,7 +16,7 @@ struct graph {
   enum status error;
   char error_text[1024];
 
-  bool planned;
+  bool planned, plan_only;
   struct graph_tensor *listed; /* parameters, then buffers */
   size_t n_listed;
 

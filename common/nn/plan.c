@@ -107,7 +107,7 @@ static enum status place_group(struct graph *g, bool (*in_group)(const struct te
   for (int32_t i = 0; i < g->n_tensors; i++) {
     if (in_group(g->tensors[i])) *total += rounded(g->tensors[i]->bytes);
   }
-  if (*total == 0) return OK;
+  if (*total == 0 || g->plan_only) return OK;
   enum status st = g->backend->alloc(g->run.device, *total, memory);
   if (st != OK) return st;
   char *at = *memory;
@@ -247,6 +247,7 @@ static enum status place_arena(struct planner *p) {
     if (g->arena_bytes < b->offset + b->bytes) g->arena_bytes = b->offset + b->bytes;
   }
   free(busy);
+  if (g->plan_only) return OK;
   enum status st = g->backend->alloc(g->run.device, g->arena_bytes, &g->arena);
   for (size_t i = 0; i < p->n_blocks && st == OK; i++)
     *p->blocks[i].where = (char *)g->arena + p->blocks[i].offset;
@@ -317,8 +318,9 @@ enum status graph_plan_vjp(struct graph *g, struct value root_value) {
   if (root) mark_gradients(g, root);
   TRY(prepare_nodes(g));
   TRY(plan_memory(g, root));
-  TRY(bind_nodes(g));
   TRY(list_tensors(g));
+  if (g->plan_only) return OK;
+  TRY(bind_nodes(g));
   if (root) TRY(seed_gradient(g, root));
 out:
   return st;

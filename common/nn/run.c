@@ -46,7 +46,7 @@ enum status graph_read_f64(struct graph *g, struct value v, double *data, int64_
 enum status graph_write_pixels(struct graph *g, struct value v, const uint8_t *pixels, const double mean[3],
                                const double std[3]) {
   const struct tensor *t = graph_lookup(g, v);
-  if (!t || !g->planned || v.id < 0 || t->role != TENSOR_INPUT)
+  if (!t || !g->planned || v.id < 0 || t->role != TENSOR_INPUT || !t->data)
     return fail(E_ARG, "pixels need a planned input");
   if (t->shape.n_dims == 4 && t->shape.dim[1] == 3)
     return g->backend->pixels(g->run.device, t, pixels, mean, std);
@@ -67,7 +67,10 @@ static void observe(const struct graph *g, const struct node *n, enum node_phase
 }
 
 enum status graph_forward(struct graph *g) {
-  enum status st = g->planned ? OK : fail(E_ARG, "graph_forward before graph_plan");
+  enum status st = g->planned && !g->plan_only
+                       ? OK
+                       : fail(E_ARG, g->planned ? "graph_forward of a graph that has no memory"
+                                                : "graph_forward before graph_plan");
   if (st == OK) g->backend->enter(g->run.device);
   for (int32_t i = 0; i < g->n_nodes && st == OK; i++) {
     int64_t start = now(g);

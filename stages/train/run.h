@@ -41,6 +41,9 @@ struct run {
   double compute_s, wait_s; /* spent in the engine, and waiting for workers */
 };
 
+/* Sets policy, size and third_size from the options. E_ARG, and what policy_load returns. */
+enum status run_open_policy(struct run *run);
+
 /* The settings as JSON: no paths, times, host or worker counts. *out: new
  * reference. E_MEMORY, E_IO (--weights). */
 enum status settings_make(json_t **out, const struct run *run);

@@ -55,7 +55,7 @@ static enum status open_data(struct run *run) {
   return OK;
 }
 
-static enum status open_policy(struct run *run) {
+enum status run_open_policy(struct run *run) {
   const struct train_options *o = run->o;
   if (o->size > 1 << 14) return fail(E_ARG, "--size: %" PRId64 " pixels are more than %d", o->size, 1 << 14);
   enum status st = policy_load(&run->policy, o->policy, (int32_t)o->size);
@@ -182,7 +182,7 @@ static enum status run_open(struct run *run) {
   }
   if (o->weights) TRY(safetensors_open(&run->weights, o->weights));
   TRY(model_resolve(&o->model, run->weights));
-  TRY(open_policy(run));
+  TRY(run_open_policy(run));
   TRY(open_data(run));
   TRY(settings_make(&run->settings, run));
   TRY(open_step(run));

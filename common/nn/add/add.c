@@ -2,7 +2,11 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "add"};
+static struct flops flops(const struct node *n) {
+  return (struct flops){(double)shape_count(n->out->shape), 0};
+}
+
+static const struct op op = {.name = "add", .flops = flops};
 
 struct value add(struct graph *g, struct value a, struct value b) {
   struct value in[] = {a, b};

@@ -2,7 +2,12 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "avg_pool_global"};
+static struct flops flops(const struct node *n) {
+  double in = (double)shape_count(n->in[0]->shape), out = (double)shape_count(n->out->shape);
+  return (struct flops){in, node_gradients(n) * out};
+}
+
+static const struct op op = {.name = "avg_pool_global", .flops = flops};
 
 struct value avg_pool_global(struct graph *g, struct value x) {
   struct shape s = graph_shape(g, x);

@@ -2,7 +2,15 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "batch_norm", .constant = 1 << BN_MEAN | 1 << BN_VAR};
+static struct flops flops(const struct node *n) {
+  /* Forward, per element: mean 1, variance 3, scale and shift 2. Backward: the sums of dy and of dy xhat 5, dx 4. */
+  const struct batch_norm_attr *a = n->attr;
+  double size = (double)shape_count(n->out->shape);
+  bool any = node_gradients(n) > 0, dx = node_differentiates(n, BN_X);
+  return (struct flops){(6 + a->relu + a->residual) * size, (any * (5 + a->relu) + dx * 4) * size};
+}
+
+static const struct op op = {.name = "batch_norm", .constant = 1 << BN_MEAN | 1 << BN_VAR, .flops = flops};
 
 static struct value build(struct graph *g, const struct value *in, int n_in,
                           const struct batch_norm_attr *attr) {

@@ -2,7 +2,12 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "bce_with_logits", .constant = 1 << 1};
+static struct flops flops(const struct node *n) {
+  double size = (double)shape_count(n->in[0]->shape);
+  return (struct flops){7 * size, node_gradients(n) * 5 * size};
+}
+
+static const struct op op = {.name = "bce_with_logits", .constant = 1 << 1, .flops = flops};
 
 struct value bce_with_logits(struct graph *g, struct value x, struct value t) {
   struct value in[] = {x, t};

@@ -2,7 +2,13 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "conv2d"};
+static struct flops flops(const struct node *n) {
+  struct shape w = n->in[1]->shape;
+  double products = 2.0 * (double)(shape_count(n->out->shape) * w.dim[1] * w.dim[2] * w.dim[3]);
+  return (struct flops){products, node_gradients(n) * products};
+}
+
+static const struct op op = {.name = "conv2d", .flops = flops};
 
 struct value conv2d(struct graph *g, struct value x, struct value w, int stride, int pad) {
   struct value in[] = {x, w};

@@ -2,7 +2,13 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "cosine_loss", .constant = 1 << 1};
+static struct flops flops(const struct node *n) {
+  /* Three dot products; dp = (z/|z| - c p/|p|) / |p|. */
+  double size = (double)shape_count(n->in[0]->shape);
+  return (struct flops){6 * size, node_gradients(n) * 5 * size};
+}
+
+static const struct op op = {.name = "cosine_loss", .constant = 1 << 1, .flops = flops};
 
 struct value cosine_loss(struct graph *g, struct value p, struct value z, double offset, double scale) {
   struct value in[] = {p, z};

@@ -2,7 +2,12 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "cross_entropy"};
+static struct flops flops(const struct node *n) {
+  double size = (double)shape_count(n->in[0]->shape);
+  return (struct flops){5 * size, node_gradients(n) * 2 * size};
+}
+
+static const struct op op = {.name = "cross_entropy", .flops = flops};
 
 struct value cross_entropy(struct graph *g, struct value logits, const int32_t *classes) {
   struct shape s = graph_shape(g, logits);

@@ -2,7 +2,17 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "hyper_bilinear"};
+static struct flops flops(const struct node *n) {
+  /* P and Q [B, D*K] are made from and summed up to D- and K-vectors beside the products with W. */
+  double b = (double)n->out->shape.dim[0], d = (double)n->out->shape.dim[1];
+  double pairs = b * d * (double)n->in[HYPER_T]->shape.dim[1], product = 2 * pairs * d;
+  bool dw = node_differentiates(n, HYPER_W), dt = node_differentiates(n, HYPER_T),
+       dr = node_differentiates(n, HYPER_R);
+  return (struct flops){pairs + product,
+                        dw * (pairs + product) + (dt || dr) * product + (dt + dr) * 2 * pairs};
+}
+
+static const struct op op = {.name = "hyper_bilinear", .flops = flops};
 
 struct value hyper_bilinear(struct graph *g, struct value w, struct value t, struct value r) {
   struct value in[] = {w, t, r};

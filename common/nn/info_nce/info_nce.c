@@ -2,7 +2,15 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "info_nce"};
+static struct flops flops(const struct node *n) {
+  /* U 3 per element; U U^T with 2N rows and a softmax of 6; backward (P + P^T) U, and U's norms 5. */
+  double rows = 2 * (double)n->in[0]->shape.dim[0], d = (double)n->in[0]->shape.dim[1];
+  double product = 2 * rows * rows * d;
+  return (struct flops){3 * rows * d + product + 6 * rows * rows,
+                        node_gradients(n) ? product + 3 * rows * rows + 5 * rows * d : 0};
+}
+
+static const struct op op = {.name = "info_nce", .flops = flops};
 
 struct value info_nce(struct graph *g, struct value z1, struct value z2, double temperature) {
   struct value in[] = {z1, z2};

@@ -2,7 +2,12 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "layer_norm"};
+static struct flops flops(const struct node *n) {
+  double size = (double)shape_count(n->out->shape);
+  return (struct flops){8 * size, ((node_gradients(n) > 0) * 5 + node_differentiates(n, 0) * 5) * size};
+}
+
+static const struct op op = {.name = "layer_norm", .flops = flops};
 
 struct value layer_norm(struct graph *g, struct value x, struct value gamma, struct value beta) {
   struct value in[] = {x, gamma, beta};

@@ -2,7 +2,15 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "linear"};
+static struct flops flops(const struct node *n) {
+  double out = (double)shape_count(n->out->shape), products = 2 * out * (double)n->in[1]->shape.dim[1];
+  double bias = n->n_in > 2 ? out : 0;
+  int gradients = node_differentiates(n, 0) + node_differentiates(n, 1);
+  return (struct flops){products + bias,
+                        gradients * products + (n->n_in > 2 && node_differentiates(n, 2) ? bias : 0)};
+}
+
+static const struct op op = {.name = "linear", .flops = flops};
 
 struct value linear(struct graph *g, struct value x, struct value w, struct value bias) {
   struct value in[] = {x, w, bias};

@@ -2,7 +2,13 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "max_pool"};
+static struct flops flops(const struct node *n) {
+  const struct max_pool_attr *a = n->attr;
+  double out = (double)shape_count(n->out->shape);
+  return (struct flops){(double)(a->kernel * a->kernel - 1) * out, node_gradients(n) * out};
+}
+
+static const struct op op = {.name = "max_pool", .flops = flops};
 
 struct value max_pool(struct graph *g, struct value x, int kernel, int stride, int pad) {
   struct shape s = graph_shape(g, x);

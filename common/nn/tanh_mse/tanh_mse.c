@@ -2,7 +2,12 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "tanh_mse", .constant = 1 << 1};
+static struct flops flops(const struct node *n) {
+  double size = (double)shape_count(n->in[0]->shape);
+  return (struct flops){4 * size, node_gradients(n) * 5 * size};
+}
+
+static const struct op op = {.name = "tanh_mse", .constant = 1 << 1, .flops = flops};
 
 struct value tanh_mse(struct graph *g, struct value x, struct value t) {
   struct value in[] = {x, t};

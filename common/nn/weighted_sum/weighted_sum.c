@@ -2,7 +2,12 @@
 
 #include "nn/engine.h"
 
-static const struct op op = {.name = "weighted_sum"};
+static struct flops flops(const struct node *n) {
+  double size = (double)shape_count(n->out->shape);
+  return (struct flops){2 * n->n_in * size, node_gradients(n) * size};
+}
+
+static const struct op op = {.name = "weighted_sum", .flops = flops};
 
 struct value weighted_sum(struct graph *g, const struct value *values, const double *weights, int n) {
   if (n < 1) {

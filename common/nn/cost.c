@@ -1,0 +1,47 @@
+#include "nn/cost.h"
+
+#include "nn/graph_internal.h"
+
+/* Inputs, output and what is saved for the backward pass. */
+static double forward_bytes(const struct node *n) {
+  double sum = (double)(n->out->bytes + n->saved_bytes);
+  for (int k = 0; k < n->n_in; k++) sum += (double)n->in[k]->bytes;
+  return sum;
+}
+
+/* The gradient that comes in, what was kept, and the gradients that go out. */
+static double backward_bytes(const struct node *n) {
+  double sum = (double)(n->out->bytes + n->saved_bytes) + (n->keep_out ? (double)n->out->bytes : 0);
+  for (int k = 0; k < n->n_in; k++) {
+    if (n->keep_in >> k & 1) sum += (double)n->in[k]->bytes;
+    if (node_differentiates(n, k)) sum += (double)n->in[k]->bytes;
+  }
+  return sum;
+}
+
+static const char *owner_of(const struct node *n) {
+  for (int k = 0; k < n->n_in; k++)
+    if (n->in[k]->role == TENSOR_PARAM || n->in[k]->role == TENSOR_BUFFER) return n->in[k]->name;
+  return NULL;
+}
+
+size_t graph_n_nodes(const struct graph *g) { return (size_t)g->n_nodes; }
+
+struct node_cost graph_node_cost(const struct graph *g, size_t i) {
+  const struct node *n = g->nodes[i];
+  const bool backward = g->run.mode == GRAPH_TRAIN && n->out->wants_grad;
+  struct node_cost c = {n->op->name, owner_of(n), n->out->shape, {0, 0}, forward_bytes(n), 0};
+  if (n->op->flops) c.flops = n->op->flops(n);
+  if (backward)
+    c.backward_bytes = backward_bytes(n);
+  else
+    c.flops.backward = 0;
+  return c;
+}
+
+struct tensor_cost graph_tensor_cost(const struct graph *g, struct value v) {
+  const struct tensor *t = graph_lookup(g, v);
+  if (!t) return (struct tensor_cost){0};
+  return (struct tensor_cost){t->bytes, t->role == TENSOR_PARAM && t->wants_grad,
+                              t->shadow_of && t->shadow_of->role == TENSOR_PARAM};
+}
