@@ -45,7 +45,20 @@ class Process:
         with open(self.err, errors='replace') as f:
             return f.read()
 
+    def catches(self, number):
+        """Whether it handles this signal, or is gone: a program that has just been started does not yet."""
+        try:
+            with open(f'/proc/{self.pid}/status') as f:
+                caught = next((int(line.split()[1], 16) for line in f if line.startswith('SigCgt')), 0)
+        except FileNotFoundError:
+            return True
+        return bool(caught >> (number - 1) & 1) or not self.running()
+
     def send(self, number):
+        if number == signal.SIGTERM:  # asks for an orderly end, which takes a handler
+            end = time.monotonic() + 30 * SLOW
+            while not self.catches(number) and time.monotonic() < end:
+                time.sleep(0.01)
         if self.running():
             self.child.send_signal(number)
 
