@@ -41,6 +41,7 @@ def _execute(pipeline, programs, selection, a):
             verb = {True: 'would run', False: 'would be skipped', None: 'would run'}[decision.run]
             print(f'{name}: {verb}: {decision.why}')
         return 0
+    exporter = Exporter(a.metrics) if a.metrics else None  # a wrong address is said before anything is written
     run.take(pipeline)
     stop = StopRequest()
     left = run.end_leftovers()
@@ -48,10 +49,9 @@ def _execute(pipeline, programs, selection, a):
         print(f"ended {', '.join(left)}, left by a supervisor that was killed", flush=True)
     run.register_supervisor()
     write_text(run.graph_file, graph.draw(pipeline))
-    view, exporter, finished = View([n for n in pipeline.stages if n in selection.names]), None, False
+    view, finished = View([n for n in pipeline.stages if n in selection.names]), False
     try:
-        if a.metrics:
-            exporter = Exporter(a.metrics)
+        if exporter:
             print(f'metrics: {exporter.url}', flush=True)
         Executor(pipeline, run, programs, selection, view, stop, exporter).execute()
         finished = True

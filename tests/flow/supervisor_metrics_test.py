@@ -239,6 +239,7 @@ class Run(LongCase):
         other = self.run_folder + '-other'
         text = self.run_file('--only', 'data', '--metrics', port, folder=other, code=1)
         self.assertRegex(text, rf'^tandem: error: --metrics {port}: address already in use; choose another address\n$')
+        self.assertFalse(os.path.exists(other))
         self.go_on()
         self.finish(process)
         self.assertFalse(alive(process.pid))
