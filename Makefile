@@ -196,7 +196,7 @@ tsan:
 
 chaos: all tests
 	@seed=$${TANDEM_CHAOS_SEED:-$$(date +%s)}; echo "make chaos TANDEM_CHAOS_SEED=$$seed draws the same faults"; \
-	TANDEM_CHAOS=long TANDEM_CHAOS_SEED=$$seed scripts/run-tests --build $(BUILD) tests/chaos
+	TANDEM_CHAOS=long TANDEM_CHAOS_SEED=$$seed scripts/run-tests --build $(BUILD) tests/chaos flow/keys flow/straggler
 
 bench: all $(BENCH_BIN)
 	scripts/bench
