@@ -32,8 +32,8 @@ class LinearTest(FlowTest):
         super().setUp()
         self.dataset = shapes(self.path('shapes.lmdb'), TRAIN, TEST, SIZE)
 
-    def linear(self, out, *flags, dataset=None, wait_s=60):
-        return self.start([program('linear'), '--dataset', dataset or self.dataset, '--listen', self.listen(), '--out',
+    def linear(self, out, *flags, dataset=None, wait_s=60, listen='feed'):
+        return self.start([program('linear'), '--dataset', dataset or self.dataset, '--listen', self.listen(listen), '--out',
                            self.path(out), '--worker-wait-s', wait_s, *COMMON, *flags], 'linear')
 
     def workers(self, augment=1):
@@ -181,7 +181,7 @@ class LinearTest(FlowTest):
         self.refused(1, 'text.safetensors', '--weights', self.path('text.safetensors'))
         self.refused(1, 'there is no dataset at', *RANDOM, dataset=self.path('missing.lmdb'))
         self.refused(1, "no split 'extra'; it has: train test", *RANDOM, '--train-split', 'extra')
-        self.refused(1, 'no decode worker', *RANDOM, '--listen', self.listen('elsewhere'), wait_s=0.2)
+        self.refused(1, 'no decode worker', *RANDOM, listen='elsewhere', wait_s=0.2)
 
     def test_weights_of_another_network(self):
         self.workers()
