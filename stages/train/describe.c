@@ -289,28 +289,13 @@ static void print_text(const struct description *d) {
 /* --- The command ---------------------------------------------------------------------------------------- */
 
 static enum status open_network(struct description *d) {
-  struct run *run = &d->run;
-  struct train_options *o = run->o;
+  const struct train_options *o = d->run.o;
   const struct optimiser *rule;
   enum status st = OK;
-  TRY(train_options_check(o));
-  TRY(method_resolve(&o->method));
-  TRY(device_options_resolve(&o->device));
-  if (o->weights) TRY(safetensors_open(&run->weights, o->weights));
-  TRY(model_resolve(&o->model, run->weights));
-  TRY(run_open_policy(run));
+  TRY(run_resolve(&d->run));
   TRY(optimiser_find(&rule, o->optimiser.name ? o->optimiser.name : "sgd"));
   while (d->n_states < OPTIMISER_MAX_STATES && rule->state[d->n_states]) d->n_states++;
-  TRY(step_open(&run->step, &(struct step_config){.model = &o->model,
-                                                  .method = &o->method,
-                                                  .batch = o->batch,
-                                                  .height = run->size,
-                                                  .width = run->size,
-                                                  .device = o->device.device,
-                                                  .threads = (int)o->device.threads,
-                                                  .third_height = run->third_size,
-                                                  .third_width = run->third_size,
-                                                  .plan_only = true}));
+  TRY(run_open_step(&d->run, true));
 out:
   return st;
 }

@@ -6,9 +6,12 @@
 
 #include "metrics.h"
 #include "schedule.h"
+#include "step.h"
 #include "store/dataset.h"
 #include "train_options.h"
 #include "transform/policy.h"
+
+enum { N_VIEWS = 2, THIRD = 2 }; /* aligned views; the index of one that some methods take beside them */
 
 struct normalization {
   double mean[3], std[3];
@@ -41,8 +44,13 @@ struct run {
   double compute_s, wait_s; /* spent in the engine, and waiting for workers */
 };
 
-/* Sets policy, size and third_size from the options. E_ARG, and what policy_load returns. */
-enum status run_open_policy(struct run *run);
+/* Checks the options and fills in what they leave open; opens --weights and the policy; sets size and
+ * third_size. E_ARG, and what safetensors_open and policy_load return. */
+enum status run_resolve(struct run *run);
+
+/* Builds the training step of the resolved options. plan_only: to look at, not to run (struct step_config).
+ * E_ARG, and what step_open returns. */
+enum status run_open_step(struct run *run, bool plan_only);
 
 /* The settings as JSON: no paths, times, host or worker counts. *out: new
  * reference. E_MEMORY, E_IO (--weights). */

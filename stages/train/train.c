@@ -15,8 +15,6 @@
 #include "model/weights.h"
 #include "run.h"
 
-enum { N_VIEWS = 2, THIRD = 2 }; /* aligned views; the index of one that some methods take beside them */
-
 /* Channel statistics that were published with the settings of methods
  * section 1. */
 static const struct {
@@ -55,20 +53,6 @@ static enum status open_data(struct run *run) {
   return OK;
 }
 
-enum status run_open_policy(struct run *run) {
-  const struct train_options *o = run->o;
-  if (o->size > 1 << 14) return fail(E_ARG, "--size: %" PRId64 " pixels are more than %d", o->size, 1 << 14);
-  enum status st = policy_load(&run->policy, o->policy, (int32_t)o->size);
-  if (st != OK) return st;
-  int n_views = policy_views(run->policy);
-  run->size = policy_view_size(run->policy, 0);
-  run->third_size = n_views > THIRD ? policy_view_size(run->policy, THIRD) : 0;
-  if (n_views < N_VIEWS || n_views > THIRD + 1 || policy_view_size(run->policy, 1) != run->size)
-    return fail(E_ARG, "--policy %s: training takes %d views of one size, for some methods a third of any",
-                o->policy, N_VIEWS);
-  return OK;
-}
-
 /* What the method takes beside the two views. */
 static enum status open_extras(struct run *run) {
   const struct step *s = run->step;
@@ -90,19 +74,11 @@ out:
   return st;
 }
 
-static enum status open_step(struct run *run) {
-  struct train_options *o = run->o;
-  struct step_config config = {.model = &o->model,
-                               .method = &o->method,
-                               .batch = o->batch,
-                               .height = run->size,
-                               .width = run->size,
-                               .device = o->device.device,
-                               .threads = (int)o->device.threads,
-                               .third_height = run->third_size,
-                               .third_width = run->third_size};
+/* The network with what is written into it, ready for its first step. */
+static enum status open_network(struct run *run) {
+  const struct train_options *o = run->o;
   enum status st = OK;
-  TRY(step_open(&run->step, &config));
+  TRY(run_open_step(run, false));
   TRY(open_extras(run));
   TRY(graph_init(run->step->graph, (uint64_t)o->seed));
   TRY(step_optimiser(&run->updater, run->step, &o->optimiser));
@@ -173,19 +149,14 @@ static enum status open_feed(struct run *run) {
 static enum status run_open(struct run *run) {
   struct train_options *o = run->o;
   enum status st = OK;
-  TRY(train_options_check(o));
-  TRY(method_resolve(&o->method));
-  TRY(device_options_resolve(&o->device));
+  TRY(run_resolve(run));
   if (snprintf(run->folder, sizeof run->folder, "%s", o->out) >= (int)sizeof run->folder) {
     st = fail(E_ARG, "--out: the path is too long: %.80s...", o->out);
     goto out;
   }
-  if (o->weights) TRY(safetensors_open(&run->weights, o->weights));
-  TRY(model_resolve(&o->model, run->weights));
-  TRY(run_open_policy(run));
   TRY(open_data(run));
   TRY(settings_make(&run->settings, run));
-  TRY(open_step(run));
+  TRY(open_network(run));
   TRY(file_make_folder(run->folder));
   TRY(file_lock_folder(run->folder, &run->lock));
   TRY(checkpoint_remove_partial(run->folder));
