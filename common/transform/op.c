@@ -94,12 +94,6 @@ out:
   return st;
 }
 
-enum status canvas_affine(struct canvas *canvas, const struct affine *map) {
-  enum status st = canvas_load(canvas);
-  struct planes before = canvas->planes;
-  return st == OK ? affine_planes(canvas->work, &before, map, &canvas->planes) : st;
-}
-
 enum status canvas_resize(struct canvas *canvas, struct rect crop, struct extent out, struct rect window,
                           enum filter filter) {
   const struct source *s = canvas->source;
@@ -128,4 +122,14 @@ enum status canvas_resize(struct canvas *canvas, struct rect crop, struct extent
   canvas->source = NULL;
 out:
   return st;
+}
+
+enum status op_apply(const struct transform_op *op, const struct op_args *args, const float *value,
+                     struct rect crop, struct canvas *canvas) {
+  if (!op->affine) return op->apply(args, value, crop, canvas);
+  enum status st = canvas_load(canvas);
+  if (st != OK) return st;
+  const struct planes before = canvas->planes;
+  const struct affine map = op->affine((double)value[0], canvas_size(canvas));
+  return affine_planes(canvas->work, &before, &map, &canvas->planes);
 }

@@ -53,9 +53,6 @@ enum status canvas_load(struct canvas *canvas);
 enum status canvas_resize(struct canvas *canvas, struct rect crop, struct extent out, struct rect window,
                           enum filter filter);
 
-/* Moves pixels, in float; a whole image. E_MEMORY, E_ARG as canvas_load. */
-enum status canvas_affine(struct canvas *canvas, const struct affine *map);
-
 struct extent canvas_size(const struct canvas *canvas);
 
 struct op_site { /* what is being drawn for */
@@ -78,8 +75,10 @@ struct transform_op {
   void (*sample)(const struct op_args *args, struct rng *rng, const struct op_site *site, float *value,
                  struct rect *crop);
 
+  /* What it does to the pixels: either of the two. `affine`: where they move, by the first value; in float. */
   enum status (*apply)(const struct op_args *args, const float *value, struct rect crop,
                        struct canvas *canvas);
+  struct affine (*affine)(double value, struct extent size);
 
   /* The labels of an applied operation; those of a skipped one are zeros. NULL iff `labels` is. */
   void (*label)(const struct op_args *args, const float *value, struct rect crop, struct extent whole,
@@ -95,6 +94,10 @@ extern const struct transform_op *const transform_op_registry[];
 
 /* By name among those for `where` (OP_IN_...). NULL and a message that lists them when there is none. */
 const struct transform_op *transform_op_find(const char *name, int where);
+
+/* Changes the canvas by a drawn operation. E_MEMORY, and E_ARG if the canvas does not hold what it needs. */
+enum status op_apply(const struct transform_op *op, const struct op_args *args, const float *value,
+                     struct rect crop, struct canvas *canvas);
 
 /* Draws from [args.low[i], args.high[i]] with two words of `rng`. */
 double op_uniform(const struct op_args *args, int i, struct rng *rng);

@@ -29,7 +29,7 @@ enum status render_view(struct render *render, const struct policy *policy, int 
     const struct policy_op *o = &v->ops[i];
     if (!draw->active[i]) continue;
     const float *value = draw->value + o->first_value;
-    enum status st = o->op->apply(&o->args, value, draw->crop, &canvas);
+    enum status st = op_apply(o->op, &o->args, value, draw->crop, &canvas);
     if (st != OK) return fail_within(st, "view %d, %s", view, o->op->name);
     if (o->op->label) o->op->label(&o->args, value, draw->crop, source->whole, params);
   }

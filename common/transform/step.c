@@ -75,6 +75,6 @@ enum status step_parse(struct step *out, const char *text) {
 }
 
 enum status step_apply(const struct step *step, struct canvas *canvas) {
-  enum status st = step->op->apply(&step->args, step->value, (struct rect){0}, canvas);
+  enum status st = op_apply(step->op, &step->args, step->value, (struct rect){0}, canvas);
   return st == OK ? OK : fail_within(st, "%s", step->op->name);
 }

@@ -1,17 +1,11 @@
 /* Rotates about the centre by any angle. */
-#include "image/affine.h"
 #include "transform/op.h"
 
 static const struct op_param params[] = {
     {"angle", "degrees counterclockwise", PARAM_RANGE, -360, 360, -30, 30}, {0}};
 static const char *const labels[] = {"rotation.angle", NULL};
 
-static enum status apply(const struct op_args *args, const float *value, struct rect crop,
-                         struct canvas *canvas) {
-  (void)args, (void)crop;
-  struct affine map = affine_rotation(canvas_size(canvas), (double)value[0]);
-  return canvas_affine(canvas, &map);
-}
+static struct affine map(double angle, struct extent size) { return affine_rotation(size, angle); }
 
 const struct transform_op transform_op_rotation = {.name = "rotation",
                                                    .summary =
@@ -21,5 +15,5 @@ const struct transform_op transform_op_rotation = {.name = "rotation",
                                                    .labels = labels,
                                                    .n_values = 1,
                                                    .sample = op_sample_first,
-                                                   .apply = apply,
+                                                   .affine = map,
                                                    .label = op_label_value};

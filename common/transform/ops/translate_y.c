@@ -1,16 +1,13 @@
 /* Shows at (x, y) what was at (x, y + pixels). */
-#include "image/affine.h"
 #include "transform/op.h"
 
 static const struct op_param params[] = {
     {"pixels", "pixels up", PARAM_RANGE, -65535, 65535, .required = true}, {0}};
 static const char *const labels[] = {"translate_y.pixels", NULL};
 
-static enum status apply(const struct op_args *args, const float *value, struct rect crop,
-                         struct canvas *canvas) {
-  (void)args, (void)crop;
-  struct affine map = affine_translation(0, (double)value[0]);
-  return canvas_affine(canvas, &map);
+static struct affine map(double pixels, struct extent size) {
+  (void)size;
+  return affine_translation(0, pixels);
 }
 
 const struct transform_op transform_op_translate_y = {.name = "translate_y",
@@ -20,5 +17,5 @@ const struct transform_op transform_op_translate_y = {.name = "translate_y",
                                                       .labels = labels,
                                                       .n_values = 1,
                                                       .sample = op_sample_first,
-                                                      .apply = apply,
+                                                      .affine = map,
                                                       .label = op_label_value};
