@@ -124,6 +124,24 @@ out:
   return st;
 }
 
+enum status canvas_lut(struct canvas *canvas, const struct lut *lut) {
+  enum status st = canvas_load(canvas);
+  for (int c = 0; st == OK && c < 3; c++) planes_lut(&canvas->planes, c, lut);
+  return st;
+}
+
+enum status canvas_lut_of(struct canvas *canvas, void (*lut_of)(const struct histogram *h, struct lut *out)) {
+  enum status st = canvas_load(canvas);
+  for (int c = 0; st == OK && c < 3; c++) {
+    struct histogram h;
+    struct lut lut;
+    planes_histogram(&canvas->planes, c, &h);
+    lut_of(&h, &lut);
+    planes_lut(&canvas->planes, c, &lut);
+  }
+  return st;
+}
+
 enum status op_apply(const struct transform_op *op, const struct op_args *args, const float *value,
                      struct rect crop, struct canvas *canvas) {
   if (!op->affine) return op->apply(args, value, crop, canvas);

@@ -10,6 +10,7 @@
 
 #include "base/rng.h"
 #include "image/affine.h"
+#include "image/lut.h"
 #include "image/planes.h"
 #include "image/resize.h"
 #include "transform/policy.h"
@@ -52,6 +53,11 @@ enum status canvas_load(struct canvas *canvas);
  * keeps `window` of the result. E_ARG if the canvas does not hold what is needed: says what is missing. */
 enum status canvas_resize(struct canvas *canvas, struct rect crop, struct extent out, struct rect window,
                           enum filter filter);
+
+/* Replaces every 8-bit value of a whole image by `lut`, or by what `lut_of` makes of its channel's histogram.
+ * E_MEMORY, E_ARG as canvas_load. */
+enum status canvas_lut(struct canvas *canvas, const struct lut *lut);
+enum status canvas_lut_of(struct canvas *canvas, void (*lut_of)(const struct histogram *h, struct lut *out));
 
 struct extent canvas_size(const struct canvas *canvas);
 

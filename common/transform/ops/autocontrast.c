@@ -1,5 +1,4 @@
 /* Stretches each channel, in 8 bits, so that its darkest value becomes 0 and its lightest 255. */
-#include "image/lut.h"
 #include "transform/op.h"
 
 static const char *const labels[] = {"autocontrast", NULL};
@@ -7,15 +6,7 @@ static const char *const labels[] = {"autocontrast", NULL};
 static enum status apply(const struct op_args *args, const float *value, struct rect crop,
                          struct canvas *canvas) {
   (void)args, (void)value, (void)crop;
-  enum status st = canvas_load(canvas);
-  for (int c = 0; st == OK && c < 3; c++) {
-    struct histogram h;
-    struct lut lut;
-    planes_histogram(&canvas->planes, c, &h);
-    lut_autocontrast(&h, &lut);
-    planes_lut(&canvas->planes, c, &lut);
-  }
-  return st;
+  return canvas_lut_of(canvas, lut_autocontrast);
 }
 
 const struct transform_op transform_op_autocontrast = {

@@ -1,5 +1,4 @@
 /* Keeps the highest bits of every 8-bit value. */
-#include "image/lut.h"
 #include "transform/op.h"
 
 static const struct op_param params[] = {
@@ -11,9 +10,7 @@ static enum status apply(const struct op_args *args, const float *value, struct 
   (void)value, (void)crop;
   struct lut lut;
   lut_posterize((int)args->low[0], &lut);
-  enum status st = canvas_load(canvas);
-  for (int c = 0; st == OK && c < 3; c++) planes_lut(&canvas->planes, c, &lut);
-  return st;
+  return canvas_lut(canvas, &lut);
 }
 
 const struct transform_op transform_op_posterize = {.name = "posterize",

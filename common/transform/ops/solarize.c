@@ -1,7 +1,6 @@
 /* Inverts the light values. A threshold up to 1 is one of the float pixels, compared and inverted in float; a
  * larger one is a grey level, compared and inverted in 8 bits (as torchvision takes it of the two kinds of
  * image). */
-#include "image/lut.h"
 #include "transform/op.h"
 
 static const struct op_param params[] = {
@@ -19,17 +18,15 @@ static enum status check(const struct op_args *args) {
 static enum status apply(const struct op_args *args, const float *value, struct rect crop,
                          struct canvas *canvas) {
   (void)crop;
-  enum status st = canvas_load(canvas);
-  if (st != OK) return st;
-  if (args->low[0] <= 1) {
-    planes_solarize(&canvas->planes, value[0]);
-    return OK;
+  if (args->low[0] > 1) {
+    struct lut lut;
+    int whole = (int)value[0];
+    lut_solarize(whole + ((float)whole < value[0]), &lut);
+    return canvas_lut(canvas, &lut);
   }
-  struct lut lut;
-  int whole = (int)value[0];
-  lut_solarize(whole + ((float)whole < value[0]), &lut);
-  for (int c = 0; c < 3; c++) planes_lut(&canvas->planes, c, &lut);
-  return OK;
+  enum status st = canvas_load(canvas);
+  if (st == OK) planes_solarize(&canvas->planes, value[0]);
+  return st;
 }
 
 const struct transform_op transform_op_solarize = {.name = "solarize",
