@@ -9,40 +9,20 @@
 
 enum { SLOTS = 3, HELD = 4 };
 
-struct input {
-  const uint8_t *at, *end;
-};
-
-static uint64_t number(struct input *in, size_t bytes) {
-  uint64_t v = 0;
-  for (; bytes-- && in->at < in->end; in->at++) v = v << 8 | *in->at;
-  return v;
-}
-
-/* The right value, one beside it, or any. */
-static uint64_t near(struct input *in, uint64_t right) {
-  switch (number(in, 1) % 8) {
-  case 0: return right + 1;
-  case 1: return right - 1;
-  case 2: return number(in, 8);
-  default: return right;
-  }
-}
-
-static void one_call(struct input *in, struct slots *slots, struct slot **taken, struct slot_reader *reader,
-                     struct payload *held) {
-  uint8_t what = (uint8_t)number(in, 1);
+static void one_call(struct fuzz_input *in, struct slots *slots, struct slot **taken,
+                     struct slot_reader *reader, struct payload *held) {
+  uint8_t what = (uint8_t)fuzz_number(in, 1);
   struct slot **slot = &taken[what % SLOTS];
   if (what >= 192) { /* the slot gets another payload, perhaps in another file */
     slot_free(slot);
-    *slot = slots_take(slots, number(in, 2) + 1);
+    *slot = slots_take(slots, fuzz_number(in, 2) + 1);
     return;
   }
   if (!*slot) return;
-  struct memory_place right = slot_place(*slot), place = {.fd = near(in, right.fd),
-                                                          .nonce = near(in, right.nonce),
-                                                          .generation = near(in, right.generation),
-                                                          .bytes = near(in, right.bytes)};
+  struct memory_place right = slot_place(*slot), place = {.fd = fuzz_near(in, right.fd),
+                                                          .nonce = fuzz_near(in, right.nonce),
+                                                          .generation = fuzz_near(in, right.generation),
+                                                          .bytes = fuzz_near(in, right.bytes)};
   struct payload *p = &held[what / SLOTS % HELD];
   payload_close(p);
   if (slot_reader_map(reader, &place, p) != OK) {
@@ -55,7 +35,7 @@ static void one_call(struct input *in, struct slots *slots, struct slot **taken,
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  struct input in = {data, data + size};
+  struct fuzz_input in = {data, data + size};
   struct slots slots;
   struct slot *taken[SLOTS] = {0};
   struct slot_reader reader;

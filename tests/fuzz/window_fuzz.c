@@ -10,26 +10,6 @@
 
 enum { IMAGES = 6, SIDE = 8, VIEW = 4, SHARD = 2, WINDOW = 2, FIELDS_MAX = 16 };
 
-struct input {
-  const uint8_t *at, *end;
-};
-
-static uint64_t number(struct input *in, size_t bytes) {
-  uint64_t v = 0;
-  for (; bytes-- && in->at < in->end; in->at++) v = v << 8 | *in->at;
-  return v;
-}
-
-/* The right value nearly always, or one beside it, or any. */
-static uint64_t near(struct input *in, uint64_t right) {
-  switch (number(in, 1) % 32) {
-  case 1: return right + 1;
-  case 2: return right - 1;
-  case 3: return number(in, 8);
-  default: return right;
-  }
-}
-
 /* A dataset of a few pixels in a temporary file, which is gone when it is open. */
 static struct dataset *make_dataset(void) {
   char path[] = "/tmp/tandem-window-fuzz-XXXXXX", lock[sizeof path + 8];
@@ -76,40 +56,41 @@ static void put_frame(struct packet *p, int i, const void *bytes, size_t size) {
 }
 
 /* The ticket of a shard, with perhaps one byte of it changed. */
-static void put_body(struct packet *p, struct input *in, const uint8_t *body, size_t size) {
+static void put_body(struct packet *p, struct fuzz_input *in, const uint8_t *body, size_t size) {
   put_frame(p, FRAME_BODY, body, size);
   uint8_t *at = zmq_msg_data(&p->frame[FRAME_BODY]);
-  uint64_t change = number(in, 1);
-  if (change < 32) at[number(in, 2) % size] ^= (uint8_t)(change + 1);
+  uint64_t change = fuzz_number(in, 1);
+  if (change < 32) at[fuzz_number(in, 2) % size] ^= (uint8_t)(change + 1);
 }
 
 /* `body` of n images. The pixels differ from call to call by their size alone, so that duplicates are sometimes equal. */
-static enum accepted offer(struct window *w, struct input *in, const uint8_t *body, size_t body_size,
+static enum accepted offer(struct window *w, struct fuzz_input *in, const uint8_t *body, size_t body_size,
                            uint64_t n) {
   struct packet p = {.n = PACKET_FRAMES};
   uint64_t height[FIELDS_MAX], width[FIELDS_MAX], offset[FIELDS_MAX], params[FIELDS_MAX];
-  uint32_t views = (uint32_t)policy_views(w->policy), entries = (uint32_t)near(in, views * n) % FIELDS_MAX;
+  uint32_t views = (uint32_t)policy_views(w->policy),
+           entries = (uint32_t)fuzz_near(in, views * n) % FIELDS_MAX;
   size_t image = VIEW * VIEW * 3, n_params = 0;
   for (uint32_t i = 0; i < entries; i++) {
-    height[i] = near(in, VIEW);
-    width[i] = near(in, VIEW);
-    offset[i] = near(in, i * image);
+    height[i] = fuzz_near(in, VIEW);
+    width[i] = fuzz_near(in, VIEW);
+    offset[i] = fuzz_near(in, i * image);
   }
   for (uint32_t v = 0; v < views; v++) {
     size_t right = policy_params(w->policy, (int)v, NULL);
-    params[v] = near(in, right);
+    params[v] = fuzz_near(in, right);
     n_params += right * n;
   }
   p.head = (struct message){.kind = MESSAGE_AUGMENTED,
                             .height = {height, entries},
                             .width = {width, entries},
                             .offset = {offset, entries},
-                            .params = {params, (uint32_t)near(in, views) % FIELDS_MAX}};
+                            .params = {params, (uint32_t)fuzz_near(in, views) % FIELDS_MAX}};
   if (p.head.params.count > views) p.head.params.count = views;
   put_frame(&p, FRAME_HEADER, NULL, 0);
   put_body(&p, in, body, body_size);
-  put_frame(&p, FRAME_PIXELS, NULL, near(in, views * n * image) % 65536);
-  put_frame(&p, FRAME_PARAMS, NULL, near(in, n_params * sizeof(float)) % 65536);
+  put_frame(&p, FRAME_PIXELS, NULL, fuzz_near(in, views * n * image) % 65536);
+  put_frame(&p, FRAME_PARAMS, NULL, fuzz_near(in, n_params * sizeof(float)) % 65536);
   p.pixels = (struct payload){.at = zmq_msg_data(&p.frame[FRAME_PIXELS]),
                               .size = zmq_msg_size(&p.frame[FRAME_PIXELS])};
   struct arrival arrival;
@@ -129,8 +110,8 @@ struct kept {
   uint64_t n;
 };
 
-static void one_call(struct window *w, struct input *in, struct kept *kept) {
-  uint8_t what = (uint8_t)number(in, 1);
+static void one_call(struct window *w, struct fuzz_input *in, struct kept *kept) {
+  uint8_t what = (uint8_t)fuzz_number(in, 1);
   struct batch *b = window_batch(w, w->next);
   if (b->done == b->n_shards && what >= 128) {
     window_line(w);
@@ -154,7 +135,7 @@ static void one_call(struct window *w, struct input *in, struct kept *kept) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static struct dataset *dataset;
   if (!dataset) dataset = make_dataset();
-  struct input in = {data, data + size};
+  struct fuzz_input in = {data, data + size};
   struct window w;
   struct kept kept = {0};
   open_window(&w, dataset);
