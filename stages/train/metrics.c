@@ -1,5 +1,6 @@
 #include "metrics.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -55,12 +56,22 @@ void metrics_close(struct metrics **metrics) {
   free(m);
 }
 
-enum status metrics_add(struct metrics *m, const struct step *s, int64_t step, int64_t epoch, double lr,
-                        const struct losses *losses) {
-  fprintf(m->file, "{\"step\":%" PRId64 ",\"epoch\":%" PRId64 ",\"lr\":%.9g,\"total\":%.9g", step, epoch, lr,
-          losses->total);
+void scalars_put(struct scalars *s, const char *name, double value) {
+  assert(s->n < MAX_SCALARS);
+  s->at[s->n++] = (struct scalar){name, value};
+}
+
+void scalars_put_losses(struct scalars *out, const struct step *s, double lr, const struct losses *losses) {
+  scalars_put(out, "lr", lr);
+  scalars_put(out, "total", losses->total);
   for (int i = 0; i < N_TERMS; i++)
-    if (s->loss[i].id) fprintf(m->file, ",\"%s\":%.9g", term_names[i], losses->term[i]);
+    if (s->loss[i].id) scalars_put(out, term_names[i], losses->term[i]);
+}
+
+enum status metrics_add(struct metrics *m, int64_t step, int64_t epoch, const struct scalars *measured) {
+  fprintf(m->file, "{\"step\":%" PRId64 ",\"epoch\":%" PRId64, step, epoch);
+  for (size_t i = 0; i < measured->n; i++)
+    fprintf(m->file, ",\"%s\":%.9g", measured->at[i].name, measured->at[i].value);
   fputs("}\n", m->file);
   return fflush(m->file) == 0 && !ferror(m->file) ? OK : io_error(m->path);
 }

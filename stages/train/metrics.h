@@ -1,5 +1,5 @@
 /* metrics.jsonl: one JSON object per step, without times, so that equal runs
- * write equal files. */
+ * write equal files. Whatever a run measures while it goes on comes through metrics_add. */
 #ifndef TRAIN_METRICS_H
 #define TRAIN_METRICS_H
 
@@ -14,9 +14,24 @@ struct metrics;
 enum status metrics_open(struct metrics **out, const char *path, int64_t first_step);
 void metrics_close(struct metrics **metrics); /* accepts NULL; nulls */
 
-/* Appends a step's line. Terms that are left out are not written. E_IO. */
-enum status metrics_add(struct metrics *m, const struct step *s, int64_t step, int64_t epoch, double lr,
-                        const struct losses *losses);
+/* What was measured at one moment. Names are borrowed, and keys of the line. */
+enum { MAX_SCALARS = 16 };
+struct scalar {
+  const char *name;
+  double value;
+};
+struct scalars {
+  size_t n;
+  struct scalar at[MAX_SCALARS];
+};
+
+void scalars_put(struct scalars *s, const char *name, double value);
+
+/* The learning rate and the losses of a step; terms that are left out are not among them. */
+void scalars_put_losses(struct scalars *out, const struct step *s, double lr, const struct losses *losses);
+
+/* Appends a line; steps never go back from one line to the next. E_IO. */
+enum status metrics_add(struct metrics *m, int64_t step, int64_t epoch, const struct scalars *measured);
 
 /* Syncs the file, so that it is not behind the checkpoint that follows. E_IO. */
 enum status metrics_sync(struct metrics *m);

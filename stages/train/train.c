@@ -277,6 +277,7 @@ static enum status leave(struct run *run, enum status why, int64_t steps_done, i
 
 static enum status one_step(struct run *run, int64_t step, struct progress *p) {
   struct losses losses;
+  struct scalars measured = {0};
   enum status st = OK;
   const struct pace pace = {schedule_lr(&run->schedule, step), run->o->optimiser.lr,
                             step / run->steps_per_epoch, run->o->epochs};
@@ -288,7 +289,8 @@ static enum status one_step(struct run *run, int64_t step, struct progress *p) {
     goto out;
   }
   TRY(step_update(run->step, run->updater, &pace));
-  TRY(metrics_add(run->metrics, run->step, step, pace.epoch, pace.lr, &losses));
+  scalars_put_losses(&measured, run->step, pace.lr, &losses);
+  TRY(metrics_add(run->metrics, step, pace.epoch, &measured));
   run->compute_s += clock_s() - began;
   show(run, p, step, pace.lr, &losses);
 out:
