@@ -7,10 +7,11 @@ import os
 import random
 import signal
 import socket
+import tempfile
 import threading
 import time
 
-from harness import SLOW, FlowTest
+from harness import FlowTest, shapes
 
 LONG = os.environ.get('TANDEM_CHAOS') == 'long'
 SEED = int(os.environ.get('TANDEM_CHAOS_SEED') or 1)
@@ -24,7 +25,17 @@ def free_port():
 
 
 class ChaosTest(FlowTest):
+    """With a dataset for all its tests."""
+    images = {}  # what the dataset is, in the words of harness.shapes; None: there is none
     expected = {}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        if cls.images is not None:
+            temporary = tempfile.TemporaryDirectory(prefix='tandem-chaos-')
+            cls.addClassCleanup(temporary.cleanup)
+            cls.data = shapes(f'{temporary.name}/shapes.lmdb', **cls.images)
 
     def setUp(self):
         super().setUp()
@@ -34,19 +45,19 @@ class ChaosTest(FlowTest):
     def note(self, what):
         self.history.append(what)
 
-    def reference(self, dataset, **options):
+    def reference(self, **options):
         """The ledger of an undisturbed run, made once for these options."""
-        key = (dataset, *sorted(options.items()))
+        key = (self.data, *sorted(options.items()))
         if key not in self.expected:
-            workers = [self.decode(dataset, connect=self.listen('reference')), self.augment(self.listen('reference'))]
-            self.finish(self.count(dataset, ledger='reference', listen=self.listen('reference'), **options))
+            workers = [self.decode(self.data, connect=self.listen('reference')), self.augment(self.listen('reference'))]
+            self.finish(self.count(self.data, ledger='reference', listen=self.listen('reference'), **options))
             self.expected[key] = self.ledger('reference')
             for w in workers:
                 self.assertEqual(w.stop(), 0, w.log())
         return self.expected[key]
 
-    def check(self, dataset, name='ledger', **options):
-        self.assertEqual(self.ledger(name), self.reference(dataset, **options), f'seed {SEED}, faults: {self.history}')
+    def check(self, name='ledger', **options):
+        self.assertEqual(self.ledger(name), self.reference(**options), f'seed {SEED}, faults: {self.history}')
 
     def finish(self, consumer, seconds=600):
         return super().finish(consumer, seconds)
@@ -58,13 +69,13 @@ class ChaosTest(FlowTest):
 class Crew:
     """Workers that come, leave, die, and stand still, by chance. At least one of each kind is left able to work."""
 
-    def __init__(self, test, dataset, connect=None):
-        self.test, self.dataset, self.connect = test, dataset, connect
+    def __init__(self, test, connect=None):
+        self.test, self.connect = test, connect
         self.workers = {'decode': [], 'augment': []}
         self.stopped = []  # (when to continue, worker)
 
     def join(self, kind):
-        make = {'decode': lambda: self.test.decode(self.dataset, connect=self.connect),
+        make = {'decode': lambda: self.test.decode(self.test.data, connect=self.connect),
                 'augment': lambda: self.test.augment(self.connect)}[kind]
         self.workers[kind].append(make())
 

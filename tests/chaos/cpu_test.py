@@ -2,27 +2,16 @@
 and a choice of what the C library may use of its own, drawn by chance, while they come and go."""
 import os
 import signal
-import tempfile
 import time
 import unittest
 from unittest import mock
 
 from chaos import LONG, ChaosTest
-from harness import SLOW, shapes
+from harness import SLOW
 
 STEPS = 200 if LONG else 24
 OPTIONS = {'policy': 'imagenet+augmix', 'size': 64, 'steps': STEPS}
 MASKS = ('', '-AVX2,-AVX2_Usable,-FMA,-FMA_Usable', '-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX2_Usable,-FMA,-FMA_Usable,-FMA4,-AVX,-ERMS')
-
-
-def setUpModule():
-    global folder, DATA
-    folder = tempfile.TemporaryDirectory(prefix='tandem-chaos-')
-    DATA = shapes(f'{folder.name}/shapes.lmdb')
-
-
-def tearDownModule():
-    folder.cleanup()
 
 
 class Cpus(ChaosTest):
@@ -31,10 +20,10 @@ class Cpus(ChaosTest):
         self.note(f'{kind} {isa} {mask or "unmasked"} {threads}')
         flags = '--isa', isa, '--threads', threads
         with mock.patch.dict(os.environ, {'GLIBC_TUNABLES': f'glibc.cpu.hwcaps={mask}'} if mask else {}):
-            return self.decode(DATA, *flags) if kind == 'decode' else self.augment(None, *flags)
+            return self.decode(self.data, *flags) if kind == 'decode' else self.augment(None, *flags)
 
     def test_16_every_worker_on_another_cpu(self):
-        consumer = self.count(DATA, ledger='ledger', lease_ms=2000 * SLOW, sleep_ms=20, **OPTIONS)
+        consumer = self.count(self.data, ledger='ledger', lease_ms=2000 * SLOW, sleep_ms=20, **OPTIONS)
         workers = [(kind, self.join(kind)) for kind in ('decode', 'decode', 'augment', 'augment')]
         self.steps_done(1)
         while consumer.running():
@@ -45,7 +34,7 @@ class Cpus(ChaosTest):
             worker.stop(self.pick.choice((signal.SIGTERM, signal.SIGKILL)))
             time.sleep(0.05)
         self.finish(consumer)
-        self.check(DATA, **OPTIONS)
+        self.check(**OPTIONS)
 
 
 if __name__ == '__main__':

@@ -1,23 +1,11 @@
 """Fault test 10: frames that were cut, stretched, flipped or repeated on the way. Nothing crashes, everything is counted, and
 the batches are the same. Pixels are left alone: a flipped one is an alarm (tests/flow/dataplane_test.py)."""
-import tempfile
 import unittest
 
 from chaos import LONG, ChaosTest
-from harness import shapes
 from tap import Tap
 
 STEPS = 400 if LONG else 40
-
-
-def setUpModule():
-    global folder, DATA
-    folder = tempfile.TemporaryDirectory(prefix='tandem-chaos-')
-    DATA = shapes(f'{folder.name}/shapes.lmdb')
-
-
-def tearDownModule():
-    folder.cleanup()
 
 
 class Frames(ChaosTest):
@@ -47,16 +35,16 @@ class Frames(ChaosTest):
             spoilt[0] += len(copies)
             return [*copies, frames]
 
-        consumer = self.count(DATA, ledger='ledger', steps=STEPS)
+        consumer = self.count(self.data, ledger='ledger', steps=STEPS)
         for kind in ('decode', 'augment'):
             tap = Tap(self.listen(f'tap-{kind}'), self.listen(), change=change, second=False)
             self.addCleanup(tap.stop)
-        self.decode(DATA, connect=self.listen('tap-decode'))
+        self.decode(self.data, connect=self.listen('tap-decode'))
         self.augment(self.listen('tap-augment'))
         line = self.finish(consumer)
         self.assertGreater(spoilt[0], STEPS)
         self.assertGreater(line['dropped'], 0)
-        self.check(DATA, steps=STEPS)
+        self.check(steps=STEPS)
 
 
 if __name__ == '__main__':

@@ -16,6 +16,8 @@ ROUNDS = 40 if LONG else 6
 
 
 class Ingest(ChaosTest):
+    images = None
+
     def run_ingest(self, *flags, **options):
         return subprocess.run([INGEST, *(str(f) for f in flags)], cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=300, **options)

@@ -5,24 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
 from chaos import ChaosTest
-from harness import ROOT, program, shapes
+from harness import ROOT, program
 
 STEPS = 40
 MACHINES = 4
-
-
-def setUpModule():
-    global folder, DATA
-    folder = tempfile.TemporaryDirectory(prefix='tandem-machines-')
-    DATA = shapes(f'{folder.name}/shapes.lmdb')
-
-
-def tearDownModule():
-    folder.cleanup()
 
 
 def ip(*words, check=True):
@@ -118,7 +107,7 @@ class Machines(ChaosTest):
         """Listens at every address of this machine and does not end by itself; returns it and the key files: its own and the
         workers'."""
         key, allow, *workers = self.keys(*names)
-        consumer = self.count(DATA, '--listen', options.pop('tcp', 'tcp://0.0.0.0:*'), ledger='ledger', steps=10 ** 6, sleep_ms=20,
+        consumer = self.count(self.data, '--listen', options.pop('tcp', 'tcp://0.0.0.0:*'), ledger='ledger', steps=10 ** 6, sleep_ms=20,
                               key=key, allow=allow, **options)
         port = self.until(lambda: re.findall(r'waits for workers at tcp://[^\s;]+:(\d+)', consumer.log()), 'the consumer listens')[0]
         self.tcp = f'tcp://{self.address}:{port}'
@@ -135,14 +124,14 @@ class Machines(ChaosTest):
             lines = f.readlines()[:STEPS]
         with open(self.path('ledger'), 'w') as f:
             f.writelines(lines)
-        self.check(DATA, steps=STEPS)
+        self.check(steps=STEPS)
 
     def test_four_machines_give_the_batches_of_one(self):
         """The decode worker stands beside the consumer and is dialled at the consumer's host. One machine is killed and comes back."""
         consumer, key, keys = self.consumer('a', 'b', 'c', 'd')
         workers = [self.augment_on(i, k) for i, k in enumerate(keys)]
         self.until(lambda: consumer.log().count('augment worker') == MACHINES, 'all join')
-        self.decode(DATA, '--key', key, '--serve', 'tcp://0.0.0.0:*')
+        self.decode(self.data, '--key', key, '--serve', 'tcp://0.0.0.0:*')
         for w in workers:
             self.takes_from(w, f'tcp://{self.address}:')
         workers[1].child.kill()
@@ -155,7 +144,7 @@ class Machines(ChaosTest):
         """A decode worker on machine 0 is dialled by machines 1 and 2, at the address from which it dialled; another on machine 3
         serves its own machine only, as behind NAT."""
         consumer, _, keys = self.consumer('a', 'b', 'c', 'd')
-        serve = ['--dataset', DATA, '--no-shared-memory']
+        serve = ['--dataset', self.data, '--no-shared-memory']
         decode = [self.on_machine(i, program('decode'), '--connect', self.tcp, '--key', keys[i], *serve, *more, name='decode')
                   for i, more in ((0, ['--serve', 'tcp://0.0.0.0:*']), (3, []))]
         self.until(lambda: all('works for run' in d.log() for d in decode), 'both decode workers join')
@@ -171,13 +160,13 @@ class Machines(ChaosTest):
         """`tandem worker` on another machine, with a decode worker that finds the dataset in a folder by its fingerprint."""
         consumer, _, [key] = self.consumer('a', run='first')
         worker = self.on_machine(2, f'{ROOT}/scripts/tandem', 'worker', '--connect', self.tcp[len('tcp://'):], '--key', key,
-                                 '--decode', '1', '--augment', '2', '--dataset', folder.name, name='tandem')
+                                 '--decode', '1', '--augment', '2', '--dataset', os.path.dirname(self.data), name='tandem')
         self.check_first_steps(consumer)
         os.remove(self.path('ledger'))
         consumer, *_ = self.consumer(run='second', tcp=f"tcp://0.0.0.0:{self.tcp.rpartition(':')[2]}")
         self.check_first_steps(consumer)
         self.assertEqual(worker.stop(), 130)
-        self.assertIn(f'offers {DATA}', worker.output())
+        self.assertIn(f'offers {self.data}', worker.output())
         for kind in ('decode-1', 'augment-1', 'augment-2'):
             for run in ('first', 'second'):
                 self.assertRegex(worker.output(), rf"{kind}: .*works for run '{run}'")
@@ -190,7 +179,7 @@ class Machines(ChaosTest):
         wrong = self.augment_on(0, self.path('copy/x.key'))
         self.until(lambda: 'its key is not in the list there' in wrong.log(), 'refusal')
         self.until(lambda: f'refused a connection from {self.net}.1' in consumer.log(), 'the consumer says so')
-        self.decode(DATA, '--key', key, '--serve', 'tcp://0.0.0.0:*')
+        self.decode(self.data, '--key', key, '--serve', 'tcp://0.0.0.0:*')
         self.takes_from(self.augment_on(1, good), f'tcp://{self.address}:')
         self.check_first_steps(consumer)
         self.assertNotIn('takes decoded shards', wrong.log())

@@ -1,11 +1,10 @@
 """Fault test 9: a trainer that hardly takes anything. Everybody's resident memory stays below what is declared
 (docs/messages.md, "Credits") plus a constant for code, stacks, sockets and scratch."""
-import tempfile
 import time
 import unittest
 
 from chaos import LONG, ChaosTest
-from harness import SANITIZED, program, shapes
+from harness import SANITIZED, program
 
 MIB = 1 << 20
 CONSTANT = 24  # MiB
@@ -14,23 +13,15 @@ DECODED, AUGMENTED = SHARD * 3 * SIDE ** 2 / MIB, SHARD * 2 * 3 * VIEW ** 2 / MI
 MEMORY = 8  # MiB, of each worker
 
 
-def setUpModule():
-    global folder, DATA
-    folder = tempfile.TemporaryDirectory(prefix='tandem-chaos-')
-    DATA = shapes(f'{folder.name}/shapes.lmdb', train=256, size=SIDE)
-
-
-def tearDownModule():
-    folder.cleanup()
-
-
 @unittest.skipIf(SANITIZED, 'sanitizers keep freed memory')
 class Memory(ChaosTest):
+    images = {'train': 256, 'size': SIDE}
+
     def bounded(self, shared):
         flag = '--shared-memory' if shared else '--no-shared-memory'
-        consumer = self.count(DATA, flag, ledger='ledger', batch=BATCH, size=VIEW, shard=SHARD, window=WINDOW, sleep_ms=2000,
+        consumer = self.count(self.data, flag, ledger='ledger', batch=BATCH, size=VIEW, shard=SHARD, window=WINDOW, sleep_ms=2000,
                               steps=100000)
-        decoders = [self.decode(DATA, flag, '--memory', MEMORY) for _ in range(2)]
+        decoders = [self.decode(self.data, flag, '--memory', MEMORY) for _ in range(2)]
         augmenters = [self.start([program('augment'), '--connect', self.listen(), flag, '--memory', MEMORY], 'augment')
                       for _ in range(3)]
         held_by_augment = len(decoders) + MEMORY / DECODED + 1  # shards, for each augment worker

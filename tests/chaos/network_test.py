@@ -1,26 +1,15 @@
 """Fault test 6: a network that resets, delays, swallows and leaves connections half open. No hang, and the same batches."""
-import tempfile
 import time
 import unittest
 
 import msgpack
 
 from chaos import LONG, ChaosTest, Proxy, free_port
-from harness import SLOW, shapes
+from harness import SLOW
 from tap import Tap
 
 STEPS = 500 if LONG else 60
 HOLD_S = 10 if LONG else 1.5
-
-
-def setUpModule():
-    global folder, DATA
-    folder = tempfile.TemporaryDirectory(prefix='tandem-chaos-')
-    DATA = shapes(f'{folder.name}/shapes.lmdb')
-
-
-def tearDownModule():
-    folder.cleanup()
 
 
 class Network(ChaosTest):
@@ -35,7 +24,7 @@ class Network(ChaosTest):
         """A consumer and workers all of whose connections go through proxies; returns the consumer and the proxies."""
         port, serve = free_port(), free_port()
         feed, shards = self.proxied(port), self.proxied(serve)
-        consumer = self.count(DATA, ledger='ledger', steps=STEPS, listen=f'tcp://127.0.0.1:{port}', sleep_ms=30,
+        consumer = self.count(self.data, ledger='ledger', steps=STEPS, listen=f'tcp://127.0.0.1:{port}', sleep_ms=30,
                               lease_ms=500 * SLOW, worker_wait_s=60 * SLOW)
 
         def by_proxy(head, frames):  # the address under which the decode worker is told to the augment workers
@@ -45,7 +34,7 @@ class Network(ChaosTest):
 
         tap = Tap(self.listen('tap'), f'tcp://127.0.0.1:{feed.port}', change=by_proxy)
         self.addCleanup(tap.stop)
-        self.decode(DATA, '--serve', f'tcp://127.0.0.1:{serve}', connect=self.listen('tap'))
+        self.decode(self.data, '--serve', f'tcp://127.0.0.1:{serve}', connect=self.listen('tap'))
         self.augment(f'tcp://127.0.0.1:{feed.port}')
         self.steps_done(2)
         return consumer, (feed, shards)
@@ -65,7 +54,7 @@ class Network(ChaosTest):
             self.until(lambda: not consumer.running() or self.ledger_lines('ledger') > done,
                        f'a step after {self.history[-1]}', 60)
         self.finish(consumer)
-        self.check(DATA, steps=STEPS)
+        self.check(steps=STEPS)
 
     def test_a_consumer_behind_a_deaf_connection_is_dialled_anew(self):
         consumer, proxies = self.through_proxies()
@@ -76,7 +65,7 @@ class Network(ChaosTest):
             p.reset()
             p.mode = 'pass'
         self.finish(consumer)
-        self.check(DATA, steps=STEPS)
+        self.check(steps=STEPS)
 
 
 if __name__ == '__main__':

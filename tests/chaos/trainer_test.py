@@ -3,35 +3,26 @@ It ends with the bytes of an undisturbed run."""
 import glob
 import os
 import signal
-import tempfile
 import time
 import unittest
 
 from chaos import LONG, ChaosTest, Crew
-from harness import SLOW, program, shapes
+from harness import SLOW, program
 
 EPOCHS = 24 if LONG else 5
 TRAINING = ('--arch resnet10 --width 4 --stem cifar --projector 16-8 --trans-backbone 16-8 --trans-projector 8-8 --device cpu '
             '--threads 1 --policy cifar --size 16 --batch 16 --shard 8 --seed 3 --checkpoint-every 1').split()
 
 
-def setUpModule():
-    global folder, DATA
-    folder = tempfile.TemporaryDirectory(prefix='tandem-chaos-')
-    DATA = shapes(f'{folder.name}/shapes.lmdb', train=120, size=16)
-
-
-def tearDownModule():
-    folder.cleanup()
-
-
 class Trainer(ChaosTest):
+    images = {'train': 120, 'size': 16}
+
     def train(self, out, *flags):
-        return self.start([program('train'), '--dataset', DATA, '--listen', self.listen(out), '--out', self.path(out), *TRAINING,
+        return self.start([program('train'), '--dataset', self.data, '--listen', self.listen(out), '--out', self.path(out), *TRAINING,
                            '--epochs', EPOCHS, '--lease-ms', 2000 * SLOW, '--worker-wait-s', 60 * SLOW, *flags])
 
     def crew(self, out, decode, augment):
-        crew = Crew(self, DATA, self.listen(out))
+        crew = Crew(self, self.listen(out))
         for kind, n in (('decode', decode), ('augment', augment)):
             for _ in range(n):
                 crew.join(kind)

@@ -2,48 +2,37 @@
 import itertools
 import json
 import signal
-import tempfile
 import time
 import unittest
 
 from chaos import LONG, ChaosTest, Crew
-from harness import SLOW, shapes
+from harness import SLOW
 
 STEPS = 400 if LONG else 50
 LEASE_MS = 400 * SLOW
 
 
-def setUpModule():
-    global folder, DATA
-    folder = tempfile.TemporaryDirectory(prefix='tandem-chaos-')
-    DATA = shapes(f'{folder.name}/shapes.lmdb')
-
-
-def tearDownModule():
-    folder.cleanup()
-
-
 class Workers(ChaosTest):
     def consumer(self, **options):
-        return self.count(DATA, **{'ledger': 'ledger', 'steps': STEPS, 'lease_ms': LEASE_MS, 'sleep_ms': 20, **options})
+        return self.count(self.data, **{'ledger': 'ledger', 'steps': STEPS, 'lease_ms': LEASE_MS, 'sleep_ms': 20, **options})
 
     def compare(self):
-        self.check(DATA, steps=STEPS)
+        self.check(steps=STEPS)
 
     def test_1_any_number_of_workers(self):
         for n in (3, 8):
             with self.subTest(workers=n):
                 name = f'with-{n}'
-                consumer = self.count(DATA, ledger=name, steps=STEPS, listen=self.listen(name))
-                workers = [self.decode(DATA, connect=self.listen(name)) for _ in range((n + 1) // 2)]
+                consumer = self.count(self.data, ledger=name, steps=STEPS, listen=self.listen(name))
+                workers = [self.decode(self.data, connect=self.listen(name)) for _ in range((n + 1) // 2)]
                 workers += [self.augment(self.listen(name)) for _ in range(n)]
                 self.finish(consumer)
-                self.check(DATA, name=name, steps=STEPS)
+                self.check(name=name, steps=STEPS)
                 for w in workers:
                     self.assertEqual(w.stop(), 0, w.log())
 
     def test_1_2_3_a_storm_of_joins_leaves_kills_and_stops(self):
-        consumer, crew = self.consumer(), Crew(self, DATA)
+        consumer, crew = self.consumer(), Crew(self)
         for kind in ('decode', 'decode', 'augment', 'augment'):
             crew.join(kind)
         while consumer.running():
@@ -59,7 +48,7 @@ class Workers(ChaosTest):
         self.compare()
 
     def test_2_a_random_worker_killed_every_two_seconds(self):
-        consumer, crew = self.consumer(sleep_ms=60 if LONG else 40), Crew(self, DATA)
+        consumer, crew = self.consumer(sleep_ms=60 if LONG else 40), Crew(self)
         for kind in ('decode', 'decode', 'augment', 'augment'):
             crew.join(kind)
         kills = 0
@@ -89,7 +78,7 @@ class Workers(ChaosTest):
         """A worker is stopped again and again until it was late with something: with steps this large the workers are what the run
         waits for, so it holds shards when it is stopped, and what it brings is of a step that is still remembered."""
         views = {'policy': 'imagenet', 'size': 224}
-        crew = Crew(self, DATA)
+        crew = Crew(self)
         consumer = self.consumer(sleep_ms=0, steps=1000000, progress=self.path('progress'), **views)
         for kind in ('decode', 'augment', 'augment'):
             crew.join(kind)
@@ -107,11 +96,11 @@ class Workers(ChaosTest):
             self.assertGreater(self.duplicates(), before)
         consumer.stop()
         n = self.ledger_lines('ledger')
-        self.assertEqual(self.ledger('ledger')[:n], self.reference(DATA, steps=n, **views))
+        self.assertEqual(self.ledger('ledger')[:n], self.reference(steps=n, **views))
 
     def test_7_every_order_of_starting(self):
-        starts = {'consumer': lambda name: self.count(DATA, ledger=name, steps=STEPS, listen=self.listen(name)),
-                  'decode': lambda name: self.decode(DATA, connect=self.listen(name)),
+        starts = {'consumer': lambda name: self.count(self.data, ledger=name, steps=STEPS, listen=self.listen(name)),
+                  'decode': lambda name: self.decode(self.data, connect=self.listen(name)),
                   'augment': lambda name: self.augment(self.listen(name))}
         for order in itertools.permutations(starts):
             with self.subTest(order=order):
@@ -121,7 +110,7 @@ class Workers(ChaosTest):
                     time.sleep(self.pick.uniform(0, 0.4))
                 self.steps_done(1, name)
                 self.finish(made.pop('consumer'))
-                self.check(DATA, name=name, steps=STEPS)
+                self.check(name=name, steps=STEPS)
                 for worker in made.values():
                     self.assertEqual(worker.stop(), 0, worker.log())
 
