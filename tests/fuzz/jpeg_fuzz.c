@@ -7,6 +7,7 @@
 #include "image/image.h"
 #include "image/jpeg.h"
 #include "image/jpeg_recode.h"
+#include "image/shrink.h"
 
 enum { MAX_PIXELS = 1 << 16 /* a few bytes may ask for 2^28: allowed, but slow */ };
 
@@ -46,32 +47,50 @@ static void decode_recoded(struct jpeg_decoder *d, const uint8_t *data, size_t s
 }
 
 /* Where the whole can be decoded, a part can be, to the same pixels. */
-static void decode_part(const uint8_t *data, size_t size, struct image_header header,
-                        const struct image *whole) {
-  struct jpeg_decoder *d;
-  const struct jpeg_file file = {.bytes = data, .size = size, .whole = {header.width, header.height}};
-  struct rect r = choose(data, size, header.width, header.height);
-  size_t row = 3 * (size_t)r.width;
-  uint8_t *part = malloc(row * (size_t)r.height);
-  if (!part || jpeg_decoder_open(&d) != OK) abort();
-  enum status st = jpeg_decode_region(d, &file, r, part);
-  if (whole->pixels && st != OK) __builtin_trap();
+static void decode_part(struct jpeg_decoder *d, const struct jpeg_file *file, const struct image *whole) {
+  struct rect r = choose(file->bytes, file->size, whole->width, whole->height);
+  uint8_t *part = malloc(3 * (size_t)r.width * (size_t)r.height);
+  if (!part) abort();
+  enum status st = jpeg_decode_region(d, file, r, part);
   if (whole->pixels) {
+    if (st != OK) __builtin_trap();
     expect_part(whole, r, part);
-    decode_recoded(d, data, size, r, part, whole);
+    if (!file->shrink) decode_recoded(d, file->bytes, file->size, r, part, whole);
   }
-  jpeg_decoder_close(&d);
   free(part);
+}
+
+/* The same at 1/2, 1/4 and 1/8: what can be decoded at all can be at each of them. */
+static void decode_shrunken(struct jpeg_decoder *d, struct jpeg_file file, const struct image *whole) {
+  for (file.shrink = 2; file.shrink <= 8; file.shrink *= 2) {
+    const struct rect all =
+        shrink_rect((struct rect){0, 0, file.whole.width, file.whole.height}, file.shrink);
+    struct image small = {all.width, all.height, malloc(3 * (size_t)all.width * (size_t)all.height)};
+    if (!small.pixels) abort();
+    if (jpeg_decode_region(d, &file, all, small.pixels) != OK) {
+      if (whole->pixels) __builtin_trap();
+      free(small.pixels);
+      small.pixels = NULL;
+    }
+    decode_part(d, &file, &small);
+    image_free(&small);
+  }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct image_header header;
   struct image image;
+  struct jpeg_decoder *d;
   image_sniff(data, size);
   if (jpeg_header(data, size, &header) != OK || (int64_t)header.width * header.height > MAX_PIXELS) return 0;
   if (jpeg_decode(data, size, &image) == OK && (image.width != header.width || image.height != header.height))
     __builtin_trap();
-  decode_part(data, size, header, &image);
+  const struct jpeg_file file = {.bytes = data, .size = size, .whole = {header.width, header.height}};
+  if (jpeg_decoder_open(&d) != OK) abort();
+  const struct image whole = {header.width, header.height, image.pixels};
+  decode_part(d, &file, &whole);
+  decode_shrunken(d, file, &whole);
+  jpeg_decoder_close(&d);
   image_free(&image);
   return 0;
 }
