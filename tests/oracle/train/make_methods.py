@@ -2,8 +2,8 @@
 
 Every base with the methods that the paper puts on it, and the other methods on SimCLR: starting weights, inputs, the
 losses before two SGD steps, the gradients of the first, and all parameters and running statistics after the second.
-Written from the equations alone, one module call per view and autograd, so that it shares neither structure nor code with
-the project. The tests only need its output, which is committed as methods.safetensors (torch 2.15): float32, losses float64.
+Written from the equations alone, with autograd (networks.py). The tests only need its output, which is committed as
+methods.safetensors (torch 2.15): float32, losses float64.
 For a configuration CASE there are CASE.weights, CASE.grad and CASE.after, the tensors flattened one behind the other in
 the order of their names, and CASE.losses.
 """
@@ -16,7 +16,9 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-D, PAIRS, SIDE, THIRD, TAU = 8, 4, 8, 6, 0.2
+from networks import Hypernetwork, ResNet10, info_nce, mlp, state
+
+D, PAIRS, SIDE, THIRD = 8, 4, 8, 6
 LR, PREDICTOR_LR, MOMENTUM, DECAY, STEPS = 0.01, 0.02, 0.9, 5e-4, 2
 TARGET_MOMENTUM, EPOCH, EPOCHS = 0.9, 1, 4
 BARLOW_LAMBDA, BARLOW_SCALE = 0.03, 0.5
@@ -24,67 +26,7 @@ KINDS = {'crop': [0, 1, 2, 3], 'color': [4, 5, 6, 7], 'blur': [8], 'flip': [9], 
 FOUR, ALL = ('crop', 'color', 'blur', 'flip'), ('crop', 'color', 'blur', 'flip', 'gray')
 
 
-class Block(nn.Module):
-    def __init__(self, c_in, c_out, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(c_out)
-        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(c_out)
-        if stride != 1 or c_in != c_out:
-            self.downsample = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
-
-    def forward(self, x):
-        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        return torch.relu(y + (self.downsample(x) if hasattr(self, 'downsample') else x))
-
-
-class ResNet10(nn.Module):
-    """With the stem for small images and one channel in the first stage."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 1, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(1)
-        for i in range(4):
-            setattr(self, f'layer{i + 1}', nn.Sequential(Block(1 << max(i - 1, 0), 1 << i, 2 if i else 1)))
-
-    def forward(self, x):
-        x = torch.relu(self.bn1(self.conv1(x)))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean((2, 3))
-
-
-def mlp(*widths, last_bias=False):
-    layers = []
-    for i, (a, b) in enumerate(zip(widths, widths[1:])):
-        last = i == len(widths) - 2
-        layers.append(nn.Linear(a, b, bias=last and last_bias))
-        if not last:
-            layers += [nn.BatchNorm1d(b), nn.ReLU()]
-    return nn.Sequential(*layers)
-
-
-class Hypernetwork(nn.Module):
-    """Generates a matrix per sample, explicitly."""
-
-    def __init__(self, d, k):
-        super().__init__()
-        self.d, self.hypernet = d, nn.Linear(k, d * d, bias=False)
-
-    def forward(self, t, r):
-        return torch.stack([self.hypernet(a).reshape(self.d, self.d) @ b for a, b in zip(t, r)])
-
-
 # --- Bases: the loss between two lists of features, each one BatchNorm call --------------------------------------------
-
-
-def info_nce(z, z_other):
-    u = [v / v.norm() for v in (*z, *z_other)]
-    n, total = len(z), 0
-    for i in range(2 * n):
-        s = {j: u[i] @ u[j] / TAU for j in range(2 * n) if j != i}
-        total = total + torch.logsumexp(torch.stack(list(s.values())), 0) - s[(i + n) % (2 * n)]
-    return total / (2 * n)
 
 
 def barlow(z, z_other):
@@ -105,7 +47,7 @@ class Step(nn.Module):
     def __init__(self, base, method, labels, weights):
         super().__init__()
         self.base, self.method, self.labels, self.weights = base, method, labels, weights
-        self.backbone = ResNet10()
+        self.backbone = ResNet10(1, small=True)
         width = D // 2 if method == 'sie' else D
         if method != 'sen':
             self.heads('inv', width, (10, 4))
@@ -248,10 +190,6 @@ def flat(tensors):
     return torch.cat([tensors[name].reshape(-1) for name in sorted(tensors)]).float()
 
 
-def state(net):
-    return {k: v.clone() for k, v in net.state_dict().items() if not k.endswith('num_batches_tracked')}
-
-
 def sgd_step(net, momentum):
     with torch.no_grad():
         for name, p in net.named_parameters():
@@ -287,6 +225,7 @@ def run(name, net, batch):
 
 def main(out):
     torch.manual_seed(11)
+    torch.set_num_threads(1)  # or the last bits would depend on how many there are
     torch.set_default_dtype(torch.float64)
     n = 2 * PAIRS
     images = torch.randn(n, 3, SIDE, SIDE)
