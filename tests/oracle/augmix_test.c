@@ -3,20 +3,14 @@
 #include <stdbool.h>
 
 #include "image/augmix.h"
-#include "store/safetensors.h"
-#include "test.h"
+#include "oracle/oracle.h"
 
 static struct safetensors *oracle;
 static struct workspace work;
 
 static int open_oracle(void **state) {
   (void)state;
-  const char *root = getenv("TANDEM_ROOT");
-  char path[4096];
-  snprintf(path, sizeof path, "%s/tests/oracle/augmix.safetensors", root ? root : ".");
-  if (safetensors_open(&oracle, path) == OK) return 0;
-  print_error("%s\n", fail_message());
-  return -1;
+  return (oracle = oracle_open("augmix.safetensors")) ? 0 : -1;
 }
 
 static int close_oracle(void **state) {

@@ -1,19 +1,13 @@
 /* Every operation against torchvision, PIL and NumPy: transforms.safetensors, written by make_transforms.py beside
  * it. */
-#include "store/safetensors.h"
-#include "test.h"
+#include "oracle/oracle.h"
 #include "transform/step.h"
 
 static struct safetensors *oracle;
 
 static int open_oracle(void **state) {
   (void)state;
-  const char *root = getenv("TANDEM_ROOT");
-  char path[4096];
-  snprintf(path, sizeof path, "%s/tests/oracle/transforms.safetensors", root ? root : ".");
-  if (safetensors_open(&oracle, path) == OK) return 0;
-  print_error("%s\n", fail_message());
-  return -1;
+  return (oracle = oracle_open("transforms.safetensors")) ? 0 : -1;
 }
 
 static int close_oracle(void **state) {

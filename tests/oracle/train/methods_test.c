@@ -2,8 +2,7 @@
  * running statistic after two steps, on every backend; and against finite differences of its own loss. */
 #include <math.h>
 
-#include "store/safetensors.h"
-#include "test.h"
+#include "oracle/oracle.h"
 #include "train/step.h"
 
 #define CHECK(expr)                                                                                          \
@@ -159,14 +158,11 @@ static void write_labels(const struct oracle *o) {
 }
 
 static void open_oracle(struct oracle *o, const char *name, const char *device) {
-  char path[4096];
-  const char *root = getenv("TANDEM_ROOT");
   struct model_options model = {"resnet10", "cifar", 1};
   struct method_options options;
   struct step_config config = {&model, &options, N_IMAGES, 8, 8, device, 2, 6, 6};
-  snprintf(path, sizeof path, "%s/tests/oracle/train/methods.safetensors", root ? root : ".");
-  *o = (struct oracle){.name = name};
-  CHECK(safetensors_open(&o->file, path));
+  *o = (struct oracle){.name = name, .file = oracle_open("train/methods.safetensors")};
+  assert_non_null(o->file);
   read_name(o);
   parse_options(o, &options);
   CHECK(step_open(&o->step, &config));

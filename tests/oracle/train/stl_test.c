@@ -2,8 +2,7 @@
  * running statistic, on every backend. */
 #include <math.h>
 
-#include "store/safetensors.h"
-#include "test.h"
+#include "oracle/oracle.h"
 #include "train/step.h"
 
 #define CHECK(expr)                                                                                          \
@@ -12,11 +11,8 @@
   } while (0)
 
 static struct safetensors *open_fixture(void) {
-  char path[4096];
-  const char *root = getenv("TANDEM_ROOT");
-  snprintf(path, sizeof path, "%s/tests/oracle/train/stl.safetensors", root ? root : ".");
-  struct safetensors *file;
-  CHECK(safetensors_open(&file, path));
+  struct safetensors *file = oracle_open("train/stl.safetensors");
+  assert_non_null(file);
   return file;
 }
 

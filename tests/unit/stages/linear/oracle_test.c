@@ -2,8 +2,7 @@
 #include <math.h>
 
 #include "linear/sweep.h"
-#include "store/safetensors.h"
-#include "test.h"
+#include "oracle/oracle.h"
 
 #define assert_close(a, b, tolerance) assert_true(fabs((a) - (b)) <= (tolerance)) /* fails on NaN */
 
@@ -18,11 +17,8 @@ static const void *tensor(const struct safetensors *f, const char *name) {
  * final_scores: objective, test top-1 and class mean. */
 static void protocol_matches_pytorch(const struct sweep_plan *plan, double tolerance,
                                      double weight_tolerance) {
-  char path[1024];
-  const char *root = getenv("TANDEM_ROOT");
-  snprintf(path, sizeof path, "%s/tests/oracle/linear.safetensors", root ? root : ".");
-  struct safetensors *f;
-  assert_int_equal(safetensors_open(&f, path), OK);
+  struct safetensors *f = oracle_open("linear.safetensors");
+  assert_non_null(f);
   const int64_t *counts = tensor(f, "counts");
   const double *points = tensor(f, "points"), *expected = tensor(f, "final"),
                *scores = tensor(f, "final_scores");
