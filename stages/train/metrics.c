@@ -11,6 +11,7 @@
 struct metrics {
   FILE *file;
   char *path;
+  struct event_file *events;
 };
 
 static enum status io_error(const char *path) {
@@ -30,12 +31,14 @@ static off_t kept_bytes(FILE *file, int64_t first_step) {
   return kept;
 }
 
-enum status metrics_open(struct metrics **out, const char *path, int64_t first_step) {
+enum status metrics_open(struct metrics **out, const char *path, int64_t first_step,
+                         struct event_file *events) {
   struct metrics *m = *out = calloc(1, sizeof *m);
   if (!m || !(m->path = strdup(path))) {
     metrics_close(out);
     return fail(E_MEMORY, "out of memory");
   }
+  m->events = events;
   m->file = fopen(path, "a+e");
   enum status st = m->file ? OK : io_error(path);
   if (m->file) {
@@ -68,19 +71,43 @@ void scalars_put_losses(struct scalars *out, const struct step *s, double lr, co
     if (s->loss[i].id) scalars_put(out, term_names[i], losses->term[i]);
 }
 
+enum { N_COLUMNS = 1 + N_TERMS };
+
+static const char *column(int i) { return i == 0 ? "total" : term_names[i - 1]; }
+
+/* What TensorBoard shows together: the word before the slash. */
+static const char *group_of(const char *name) {
+  if (strcmp(name, "lr") == 0) return "";
+  for (int i = 0; i < N_COLUMNS; i++)
+    if (strcmp(name, column(i)) == 0) return "loss/";
+  return "monitor/";
+}
+
+static enum status add_event(struct metrics *m, int64_t step, int64_t epoch, const struct scalars *measured) {
+  enum { TAG_SIZE = 64 };
+  char tags[MAX_SCALARS][TAG_SIZE];
+  struct event_scalar scalars[1 + MAX_SCALARS] = {{"epoch", (double)epoch}};
+  for (size_t i = 0; i < measured->n; i++) {
+    const struct scalar *s = &measured->at[i];
+    snprintf(tags[i], TAG_SIZE, "%s%s", group_of(s->name), s->name);
+    scalars[1 + i] = (struct event_scalar){tags[i], s->value};
+  }
+  return event_file_scalars(m->events, step, scalars, 1 + measured->n);
+}
+
 enum status metrics_add(struct metrics *m, int64_t step, int64_t epoch, const struct scalars *measured) {
   fprintf(m->file, "{\"step\":%" PRId64 ",\"epoch\":%" PRId64, step, epoch);
   for (size_t i = 0; i < measured->n; i++)
     fprintf(m->file, ",\"%s\":%.9g", measured->at[i].name, measured->at[i].value);
   fputs("}\n", m->file);
-  return fflush(m->file) == 0 && !ferror(m->file) ? OK : io_error(m->path);
+  if (fflush(m->file) != 0 || ferror(m->file)) return io_error(m->path);
+  return m->events ? add_event(m, step, epoch, measured) : OK;
 }
 
-enum status metrics_sync(struct metrics *m) { return fsync(fileno(m->file)) == 0 ? OK : io_error(m->path); }
-
-enum { N_COLUMNS = 1 + N_TERMS };
-
-static const char *column(int i) { return i == 0 ? "total" : term_names[i - 1]; }
+enum status metrics_sync(struct metrics *m) {
+  if (fsync(fileno(m->file)) != 0) return io_error(m->path);
+  return m->events ? event_file_sync(m->events) : OK;
+}
 
 enum status metrics_epoch_mean(const char *path, int64_t epoch, json_t **mean) {
   *mean = NULL;

@@ -33,6 +33,7 @@ struct run {
   struct step *step;
   struct updater *updater;
   struct feed *feed;
+  struct event_file *events; /* NULL: --no-tensorboard */
   struct metrics *metrics;
   uint8_t *views;             /* [2N, size, size, 3] */
   uint8_t *third;             /* [N, third, third, 3]; NULL: the method has no use for it */

@@ -142,8 +142,12 @@ static enum status open_feed(struct run *run) {
                            .first_step = run->first_step,
                            .last_step = run->last_step,
                            .ledger = ledger};
-  enum status st = metrics_open(&run->metrics, metrics, run->first_step);
-  return st == OK ? feed_open(&run->feed, &o->feed, &plan) : st;
+  enum status st = OK;
+  if (o->tensorboard) TRY(event_file_open(&run->events, run->folder, run->first_step));
+  TRY(metrics_open(&run->metrics, metrics, run->first_step, run->events));
+  TRY(feed_open(&run->feed, &o->feed, &plan));
+out:
+  return st;
 }
 
 static enum status run_open(struct run *run) {
@@ -171,6 +175,7 @@ out:
 static void run_close(struct run *run) {
   feed_close(&run->feed);
   metrics_close(&run->metrics);
+  event_file_close(&run->events);
   updater_close(&run->updater);
   step_close(&run->step);
   json_decref(run->settings);

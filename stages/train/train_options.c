@@ -26,6 +26,8 @@ const struct opt train_opts[] = {
     {"keep", OPT_INT, AT(keep), "2", "checkpoints to keep"},
     {"resume", OPT_BOOL, AT(resume), NULL,
      "continue from the newest valid checkpoint in OUT, if there is one"},
+    {"tensorboard", OPT_BOOL, AT(tensorboard), "true",
+     "write TensorBoard event files beside the metrics, too"},
     {"device", OPT_TABLE, AT(device), .sub = device_opts},
     {0}};
 #undef AT

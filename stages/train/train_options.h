@@ -15,7 +15,7 @@ struct train_options {
   struct cli_list splits;
   int64_t size, epochs, batch, seed, checkpoint_every, keep;
   double warmup_epochs;
-  bool resume;
+  bool resume, tensorboard;
 };
 
 extern const struct opt train_opts[];

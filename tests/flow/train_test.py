@@ -12,6 +12,7 @@ import time
 import unittest
 
 from tap import Gate, Tap
+import tfevents
 
 BIN = os.environ['TANDEM_BIN']
 WAIT_S = 120
@@ -134,6 +135,24 @@ class TrainTest(unittest.TestCase):
         for r in results:
             r.pop('timing')
         self.assertEqual(*results)
+        self.assert_events_are_the_metrics(out)
+
+    def assert_events_are_the_metrics(self, out):
+        lines_of = [json.loads(line) for line in read(out, 'metrics.jsonl').splitlines()]
+        tags = tfevents.read_events(out)
+        groups = {'epoch': '', 'lr': ''}
+        for name in set(lines_of[0]) - {'step'}:
+            expected = {line['step']: line[name] for line in lines_of}
+            events = tags[groups.get(name, 'loss/') + name]
+            self.assertEqual(list(events), list(expected), name)
+            for step, value in expected.items():
+                self.assertAlmostEqual(events[step], value, delta=1e-6 * abs(value), msg=name)
+
+    def test_the_event_file_has_what_the_metrics_have(self):
+        self.assertEqual(len(tfevents.files(self.whole)), 1)
+        self.assert_events_are_the_metrics(self.whole)
+        status, text = train('none', '--no-tensorboard', '--epochs', '1')
+        self.assertEqual((status, tfevents.files('none')), (0, []), text)
 
     def test_outputs_describe_the_run(self):
         tensors, metadata = read_tensors(os.path.join(self.whole, 'final.safetensors'))
@@ -163,6 +182,8 @@ class TrainTest(unittest.TestCase):
             t.trainer.kill()
             t.finish()
         open('killed/checkpoint-00000099.safetensors.tmp-1', 'wb').close()
+        events, = tfevents.files('killed')
+        os.truncate(events, os.path.getsize(events) - 7)
         with Training('killed', '--resume', augment=2, until=4 * STEPS_PER_EPOCH + 3) as t:
             t.come_to_the_step()
             t.trainer.kill()
@@ -171,6 +192,7 @@ class TrainTest(unittest.TestCase):
         status, text = train('killed', '--resume')
         self.assertEqual(status, 0, text)
         self.assertIn('continuing after step', text)
+        self.assertEqual(len(tfevents.files('killed')), 3)
         self.assert_same_run('killed')
 
     def test_sigterm_leaves_a_checkpoint_in_the_middle_of_an_epoch(self):

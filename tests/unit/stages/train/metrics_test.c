@@ -6,7 +6,7 @@ enum { N_STEPS = 6, STEPS_PER_EPOCH = 2 };
 
 static void write_steps(struct step *s, int first, int last) {
   struct metrics *m;
-  TINY_OK(metrics_open(&m, "metrics.jsonl", first));
+  TINY_OK(metrics_open(&m, "metrics.jsonl", first, NULL));
   for (int i = first; i < last; i++) {
     struct losses l = {i + 0.5, {i, 0, 0}};
     struct scalars measured = {0};
@@ -68,7 +68,7 @@ static void an_unwritable_place_is_an_error(void **state) {
   (void)state;
   struct step *s = tiny_open("simclr", 1, 0, 0);
   struct metrics *m;
-  assert_int_equal(metrics_open(&m, "no/such/folder/metrics.jsonl", 0), E_IO);
+  assert_int_equal(metrics_open(&m, "no/such/folder/metrics.jsonl", 0, NULL), E_IO);
   assert_null(m);
   step_close(&s);
 }
