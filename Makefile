@@ -4,6 +4,7 @@
 # in a registry folder (see "Registries") an entry of that registry. Adding one edits nothing here.
 
 CUDA   ?= auto# auto: use nvcc when it is there; 0: never; 1: fail without it
+CPU_MATH ?= 1#  0: without oneDNN and OpenBLAS, and so without the cpu backend and the linear stage
 WERROR ?= 0#    1: warnings are errors (CI)
 V      ?= 0#    1: show the commands
 SAN    ?= #     e.g. address,undefined or thread
@@ -37,9 +38,9 @@ override CPPFLAGS += -D_GNU_SOURCE -Icommon -Istages -Itests -I$(BUILD)/gen
 override LDFLAGS  += -Wl,--as-needed -pthread -fopenmp
 # The OpenMP build of OpenBLAS, whichever variant the machine's alternatives point to: a second thread pool beside
 # OpenMP's would fight it for the cores.
-BLAS     := $(firstword $(wildcard /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/openblas-openmp))
+BLAS     := $(if $(filter 1,$(CPU_MATH)),$(firstword $(wildcard /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/openblas-openmp)))
 LDFLAGS  += $(if $(BLAS),-L$(BLAS) -Wl$(comma)-rpath$(comma)$(BLAS))
-LDLIBS   := -lzmq -lmsgpackc -llmdb -ljpeg -lpng -ldnnl -lopenblas -llbfgs -ljansson -lxxhash -lm
+LDLIBS   := -lzmq -lmsgpackc -llmdb -ljpeg -lpng $(if $(filter 1,$(CPU_MATH)),-ldnnl -lopenblas -llbfgs) -ljansson -lxxhash -lm
 ifeq ($(WERROR),1)
 WARN += -Werror
 endif
@@ -54,12 +55,15 @@ endif
 
 # --- Sources -------------------------------------------------------------------------------------------------------
 
-not_cuda  = $(if $(filter 1,$(HAVE_CUDA)),$(1),$(filter-out %_cuda.c,$(1)))
-COMMON   := $(call not_cuda,$(wildcard common/*/*.c common/*/*/*.c))
-STAGES   := $(notdir $(patsubst %/main.c,%,$(wildcard stages/*/main.c)))
-ARCHIVES := $(sort $(foreach f,$(wildcard stages/*/*.c),$(word 2,$(subst /, ,$(f)))))
+# What of these files this build has.
+LEFT_OUT := $(if $(filter 1,$(HAVE_CUDA)),,%_cuda.c %/backends/cuda.c) \
+            $(if $(filter 1,$(CPU_MATH)),,%_cpu.c %/backends/cpu.c common/nn/cpu.c stages/linear/% tests/unit/stages/linear/%)
+built     = $(filter-out $(LEFT_OUT),$(wildcard $(1)))
+COMMON   := $(call built,common/*/*.c common/*/*/*.c)
+STAGES   := $(notdir $(patsubst %/main.c,%,$(call built,stages/*/main.c)))
+ARCHIVES := $(sort $(foreach f,$(call built,stages/*/*.c),$(word 2,$(subst /, ,$(f)))))
 stage_src = $(wildcard stages/$(1)/*.c stages/$(1)/*/*.c)
-UNIT     := $(wildcard tests/unit/*/*_test.c tests/unit/*/*/*_test.c tests/oracle/*_test.c tests/oracle/*/*_test.c tests/parity/*_test.c)
+UNIT     := $(call built,$(foreach d,unit/*/ unit/*/*/ oracle/ oracle/*/ gpu/ parity/,tests/$(d)*_test.c))
 BENCH    := $(wildcard tests/bench/*.c tests/bench/*/*.c)
 FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
 
@@ -70,9 +74,9 @@ registry_transform_op := $(wildcard common/transform/ops/*.c)
 registry_format       := $(wildcard stages/ingest/formats/*.c)
 registry_base         := $(wildcard stages/train/bases/*.c)
 registry_method       := $(wildcard stages/train/methods/*.c)
-registry_kernel       := $(call not_cuda,$(wildcard common/nn/*/*_ref.c common/nn/*/*_cpu.c common/nn/*/*_cuda.c))
+registry_kernel       := $(call built,common/nn/*/*_ref.c common/nn/*/*_cpu.c common/nn/*/*_cuda.c)
 registry_optimiser    := $(filter-out %_ref.c %_cpu.c %_cuda.c,$(wildcard common/nn/optimisers/*.c))
-registry_backend      := $(filter-out $(if $(filter 1,$(HAVE_CUDA)),,%/cuda.c),$(wildcard common/nn/backends/*.c))
+registry_backend      := $(call built,common/nn/backends/*.c)
 
 registry_home_transform_op := common
 registry_home_kernel       := common
