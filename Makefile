@@ -221,7 +221,7 @@ clean:
 	rm -rf build
 
 help:
-	@echo 'make            build build/bin/tandem-*          CUDA=auto|0|1  WERROR=1'
+	@echo 'make            build build/bin/tandem-*          CUDA=auto|0|1  CPU_MATH=0|1  WERROR=1'
 	@echo 'make test       build and run every test'
 	@echo 'make asan tsan  the tests under sanitizers; tsan: all but what runs on OpenMP'
 	@echo 'make chaos      the fault tests, long and rough;  TANDEM_CHAOS_SEED=N repeats one'
