@@ -26,7 +26,8 @@ static const struct tensor_view *find(const struct safetensors *file, const char
 
 static struct step *open_step(const struct safetensors *file, const char *method, const char *device) {
   const struct tensor_view *x1 = find(file, "", "x1"), *x2 = find(file, "", "x2");
-  struct model_options model = {"resnet10", "imagenet", 3};
+  struct model_options model = {"resnet10", "imagenet",
+                                find(file, "weights.", "backbone.conv1.weight")->shape[0]};
   struct method_options o = {method, NULL, "12-8", "10-6", "10-5", 0.2, {1, 1, 0.2}};
   struct step_config config = {&model, &o, x1->shape[0], x1->shape[2], x1->shape[3], device, 2};
   struct step *s;
