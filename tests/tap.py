@@ -26,13 +26,14 @@ class Tap(threading.Thread):
     """Stands between workers and their upstream and keeps every message. Decode workers' endpoints are replaced in
     passing by taps of their own."""
 
-    def __init__(self, listen, upstream, kept=None, second=True, change=None, deadly=None, killed=None, keys=None):
+    def __init__(self, listen, upstream, kept=None, second=True, change=None, deadly=None, killed=None, keys=None, spoil=None):
         """`change(head, frames)` gives the list of messages to send upstream instead. A worker for which
         `deadly(head, frames)` of a message from upstream is true is killed instead of getting it: `killed` has the pids.
-        `keys`: dials upstream with these (harness.dial_with)."""
+        `keys`: dials upstream with these (harness.dial_with). `spoil(head, frames)` gives what workers get instead of a message
+        from upstream."""
         super().__init__(daemon=True)
         self.listen, self.upstream, self.second, self.change, self.deadly = listen, upstream, second, change, deadly
-        self.keys = keys
+        self.keys, self.spoil = keys, spoil
         self.pids, self.killed = {}, set() if killed is None else killed
         self.kept = [] if kept is None else kept
         self.stopping, self.taps = False, []
@@ -44,7 +45,7 @@ class Tap(threading.Thread):
             return self.change(head, frames)
         if self.second and head['kind'] == 'hello' and head['serve']:
             tap = Tap(head['serve'][0] + '-tap', head['serve'][0], self.kept, second=False, deadly=self.deadly,
-                      killed=self.killed)
+                      killed=self.killed, spoil=self.spoil)
             self.taps.append(tap)
             frames = [msgpack.packb(dict(head, serve=[tap.listen]))]
         return [frames]
@@ -82,6 +83,8 @@ class Tap(threading.Thread):
                     s.close()
                 else:
                     self.kept.append(frames)
+                    if self.spoil:
+                        frames = self.spoil(msgpack.unpackb(frames[0]), frames)
                     front.send_multipart([whose[s], *frames])
         for tap in self.taps:
             tap.stop()

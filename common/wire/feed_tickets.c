@@ -17,9 +17,11 @@ void feed_stop_run(struct feed *f, enum status status) {
 
 /* --- Who may take a shard ------------------------------------------------------------------------------- */
 
-static bool failed_on(const struct shard *s, const struct session *session) {
+/* Whether it said that it could not make the shard, or delivered the pixels of which another could not. */
+static bool has_failed(const struct shard *s, const struct session *session) {
   for (int i = 0; i < s->failures; i++)
-    if (strcmp(s->failed_on[i], session->worker) == 0) return true;
+    if (strcmp(s->failed[i].on, session->worker) == 0 || strcmp(s->failed[i].from, session->worker) == 0)
+      return true;
   return false;
 }
 
@@ -27,7 +29,7 @@ static bool failed_on(const struct shard *s, const struct session *session) {
 static bool not_for(const void *arg, const struct session *session) {
   const struct shard *s = arg;
   bool has_it = s->lease[0].holder == session->number && !s->lease[0].at;
-  return has_it || failed_on(s, session);
+  return has_it || has_failed(s, session);
 }
 
 /* A worker that has not failed on this shard; if all have, or those that have not take nothing for a lease, any. */
@@ -36,7 +38,7 @@ static struct session *pick_worker(struct feed *f, const struct shard *s) {
   if (session || !s->failures || s->state == SHARD_LEASED) return session;
   for (size_t i = 0; clock_ms() < s->prefer_until_ms && i < f->server.n; i++) {
     const struct session *other = f->server.sessions[i];
-    if (strcmp(other->role, "decode") == 0 && !other->silent && !failed_on(s, other))
+    if (strcmp(other->role, "decode") == 0 && !other->silent && !has_failed(s, other))
       return NULL; /* wait for it */
   }
   return server_with_credit(&f->server, "decode", NULL, NULL);
@@ -45,7 +47,7 @@ static struct session *pick_worker(struct feed *f, const struct shard *s) {
 /* The augment workers that have it or have failed on it. Names are borrowed from sessions and shard. */
 static uint32_t list_avoided(const struct feed *f, const struct shard *s, struct text names[AVOID_MAX]) {
   uint32_t n = 0;
-  for (int i = 0; i < s->failures; i++) names[n++] = text_of(s->failed_on[i]);
+  for (int i = 0; i < s->failures; i++) names[n++] = text_of(s->failed[i].on);
   for (int i = 0; i < 2; i++) {
     const struct session *at = s->lease[i].at ? server_session(&f->server, s->lease[i].at) : NULL;
     if (at) names[n++] = text_of(at->worker);
@@ -135,7 +137,7 @@ void feed_end_leases(struct feed *f, int64_t now_ms) {
 static bool another_augment(const struct feed *f, const struct shard *s) {
   for (size_t i = 0; i < f->server.n; i++) {
     const struct session *a = f->server.sessions[i];
-    if (strcmp(a->role, "augment") == 0 && !a->silent && a->number != s->lease[0].at && !failed_on(s, a))
+    if (strcmp(a->role, "augment") == 0 && !a->silent && a->number != s->lease[0].at && !has_failed(s, a))
       return true;
   }
   return false;
@@ -192,13 +194,23 @@ static void list_samples(const struct batch *b, const struct shard *s, char *out
   if (used >= size - 32) snprintf(out + used, size - used, ", ...");
 }
 
+enum { WHOSE_SIZE = 2 * WORKER_NAME_MAX + 32 };
+
+/* "worker A", or "worker A with pixels from B". */
+static const char *whose(const struct failure *failure, char *text, size_t size) {
+  bool other = failure->from[0] && strcmp(failure->from, failure->on) != 0;
+  snprintf(text, size, "worker %s%s%s", failure->on, other ? " with pixels from " : "",
+           other ? failure->from : "");
+  return text;
+}
+
 static void give_up_failed(struct feed *f, const struct batch *b, const struct shard *s,
                            const struct message *m) {
-  char ids[256];
+  char ids[256], who[WHOSE_SIZE];
   list_samples(b, s, ids, sizeof ids);
-  fail(E_PEER,
-       "step %" PRIu64 ", shard %" PRIu64 " failed %d times, last on worker %s (%.*s); its samples: %s",
-       m->step, m->shard, FAILURES_MAX, s->failed_on[FAILURES_MAX - 1], TEXT_ARG(m->reason), ids);
+  fail(E_PEER, "step %" PRIu64 ", shard %" PRIu64 " failed %d times, last on %s (%.*s); its samples: %s",
+       m->step, m->shard, FAILURES_MAX, whose(&s->failed[FAILURES_MAX - 1], who, sizeof who),
+       TEXT_ARG(m->reason), ids);
   feed_stop_for_shard(f, m->step, m->shard, s->body, s->body_size);
 }
 
@@ -243,12 +255,18 @@ void feed_lose(struct feed *f, const struct session *session, bool lost) {
 void feed_failed(struct feed *f, const struct session *session, const struct message *m) {
   struct shard *s = window_shard(&f->window, (int64_t)m->step, (int64_t)m->shard);
   if (!s || s->state == SHARD_DONE || s->failures == FAILURES_MAX) return;
-  log_warn("step %" PRIu64 ", shard %" PRIu64 " failed on worker %s: %.*s", m->step, m->shard,
-           session->worker, TEXT_ARG(m->reason));
+  struct failure *failure = &s->failed[s->failures++];
+  *failure = (struct failure){0};
+  snprintf(failure->on, sizeof failure->on, "%s", session->worker);
+  for (int i = 1; i >= 0; i--) {
+    if (!s->lease[i].holder || s->lease[i].attempt != m->attempt) continue;
+    snprintf(failure->from, sizeof failure->from, "%s", f->names[s->lease[i].holder % SESSIONS_MAX]);
+    end_lease(s, i);
+  }
+  char who[WHOSE_SIZE];
+  log_warn("step %" PRIu64 ", shard %" PRIu64 " failed on %s: %.*s", m->step, m->shard,
+           whose(failure, who, sizeof who), TEXT_ARG(m->reason));
   f->count.failed++;
-  snprintf(s->failed_on[s->failures++], sizeof s->failed_on[0], "%s", session->worker);
-  for (int i = 1; i >= 0; i--)
-    if (s->lease[i].holder && s->lease[i].attempt == m->attempt) end_lease(s, i);
   s->prefer_until_ms = clock_ms() + pace_lease_ms(&f->pace, s->cost, 1); /* another worker, until then */
   if (s->failures == FAILURES_MAX) give_up_failed(f, window_batch(&f->window, (int64_t)m->step), s, m);
 }

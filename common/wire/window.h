@@ -28,6 +28,12 @@ struct lease {
   int64_t sent_ms, deadline_ms;
 };
 
+/* A worker could not make a shard: `on` said so, and it may be the fault of the decode worker `from` whose pixels it had. */
+struct failure {
+  char on[WORKER_NAME_MAX + 1];
+  char from[WORKER_NAME_MAX + 1]; /* empty: not known any more */
+};
+
 struct shard {
   uint8_t *body; /* the encoded ticket */
   size_t body_size;
@@ -42,7 +48,7 @@ struct shard {
   int64_t prefer_until_ms; /* after a failure: until then a worker that has not failed on it is preferred */
   int losses;              /* workers that died or fell silent while they had it */
   char lost_with[WORKER_NAME_MAX + 1];
-  char failed_on[FAILURES_MAX][WORKER_NAME_MAX + 1];
+  struct failure failed[FAILURES_MAX];
 };
 
 struct batch {

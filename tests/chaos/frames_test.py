@@ -2,6 +2,8 @@
 the batches are the same. Pixels are left alone: a flipped one is an alarm (tests/flow/dataplane_test.py)."""
 import unittest
 
+import msgpack
+
 from chaos import LONG, ChaosTest
 from tap import Tap
 
@@ -45,6 +47,29 @@ class Frames(ChaosTest):
         self.assertGreater(spoilt[0], STEPS)
         self.assertGreater(line['dropped'], 0)
         self.check(steps=STEPS)
+
+    def test_a_decode_worker_that_delivers_garbage_is_avoided(self):
+        """Every shard that it makes fails once, on an augment worker; the next attempt is another decode worker's."""
+        self.shared_memory = False
+
+        def spoil(head, frames):
+            if head['kind'] != 'decoded':
+                return frames
+            return [msgpack.packb(dict(head, offset=[2 ** 40] * len(head['offset']))), *frames[1:]]
+
+        consumer = self.count(self.data, ledger='ledger', steps=10 ** 6)
+        tap = Tap(self.listen('tap'), self.listen(), spoil=spoil)
+        self.addCleanup(tap.stop)
+        for upstream in (self.listen('tap'), self.listen()):
+            self.decode(self.data, connect=upstream)
+        self.until(lambda: consumer.log().count('decode worker') == 2, 'both join')
+        for _ in range(2):
+            self.augment()
+        self.until(lambda: 'with pixels from' in consumer.log(), 'a shard of garbage')
+        self.steps_done(STEPS)
+        self.assertEqual(consumer.stop(), 130, consumer.log())
+        self.assertEqual(self.ledger('ledger')[:STEPS], self.reference(steps=STEPS))
+
 
 
 if __name__ == '__main__':
