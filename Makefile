@@ -19,6 +19,7 @@ comma := ,
 Q := $(if $(filter 1,$(V)),,@)
 
 NVCC := $(shell command -v nvcc 2>/dev/null)
+CUDA_HOME := $(patsubst %/bin/,%,$(dir $(realpath $(NVCC))))
 ifeq ($(CUDA),auto)
 HAVE_CUDA := $(if $(NVCC),1,0)
 else
@@ -41,6 +42,9 @@ override LDFLAGS  += -Wl,--as-needed -pthread -fopenmp
 BLAS     := $(if $(filter 1,$(CPU_MATH)),$(firstword $(wildcard /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/openblas-openmp)))
 LDFLAGS  += $(if $(BLAS),-L$(BLAS) -Wl$(comma)-rpath$(comma)$(BLAS))
 LDLIBS   := -lzmq -lmsgpackc -llmdb -ljpeg -lpng $(if $(filter 1,$(CPU_MATH)),-ldnnl -lopenblas -llbfgs) -ljansson -lxxhash -lm
+ifeq ($(HAVE_CUDA),1)
+override CPPFLAGS += -isystem $(CUDA_HOME)/include
+endif
 ifeq ($(WERROR),1)
 WARN += -Werror
 endif
@@ -56,7 +60,7 @@ endif
 # --- Sources -------------------------------------------------------------------------------------------------------
 
 # What of these files this build has.
-LEFT_OUT := $(if $(filter 1,$(HAVE_CUDA)),,%_cuda.c %/backends/cuda.c) \
+LEFT_OUT := $(if $(filter 1,$(HAVE_CUDA)),,%_cuda.c %/backends/cuda.c common/nn/cuda/% tests/unit/nn/cuda/%) \
             $(if $(filter 1,$(CPU_MATH)),,%_cpu.c %/backends/cpu.c common/nn/cpu.c stages/linear/% tests/unit/stages/linear/%)
 built     = $(filter-out $(LEFT_OUT),$(wildcard $(1)))
 COMMON   := $(call built,common/*/*.c common/*/*/*.c)
