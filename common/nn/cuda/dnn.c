@@ -1,0 +1,388 @@
+/* A plan is the library's first suggestion, by its own heuristics, that keeps our conditions: precompiled (the
+ * others need a compiler at run time and seconds each), float32 sums, no rounding of inputs that the precision
+ * does not allow, within the workspace limit, and deterministic where that is asked for. Where the precision is one of
+ * the tensor cores, suggestions that leave them idle come last: for some small strided convolutions the heuristics
+ * put them first. */
+#include "nn/cuda/dnn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/cuda/descriptor.h"
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+enum { MAX_CONFIGS = 64 }; /* suggestions looked at per heuristic; it gives about ten */
+
+struct dnn {
+  struct cudnn_functions api;
+  cudnnHandle_t handle;            /* NULL when the device is only described */
+  cudnnBackendDescriptor_t device; /* NULL when it is there */
+  bool deterministic;
+  size_t workspace_limit;
+};
+
+enum tensor_id { ID_X = 1, ID_W, ID_Y };
+
+struct dnn_conv {
+  struct dnn *dnn;
+  cudnnBackendDescriptor_t config, plan;
+  size_t workspace;
+  char text[160];
+  cudnnBackendDescriptor_t pack; /* the plan's arguments, made for these addresses */
+  void *addresses[3], *pack_workspace;
+};
+
+/* --- Device --- */
+
+static enum status open_described(struct dnn *dnn, const char *json) {
+  const struct attribute attributes[] = {
+      {CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t)strlen(json), json}};
+  return descriptor_make(&dnn->api, "device properties", CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, attributes,
+                         COUNT(attributes), &dnn->device);
+}
+
+enum status dnn_open(struct dnn **out, const struct dnn_config *config) {
+  struct dnn *dnn = calloc(1, sizeof *dnn);
+  *out = NULL;
+  if (!dnn) return fail(E_MEMORY, "out of memory for cuDNN");
+  enum status st = OK;
+  dnn->deterministic = config->deterministic;
+  dnn->workspace_limit = config->workspace_limit ? config->workspace_limit : (size_t)1 << 30;
+  TRY(libraries_cudnn(&dnn->api));
+  if (config->device) {
+    TRY(open_described(dnn, config->device));
+  } else {
+    TRY(descriptor_check(&dnn->api, dnn->api.cudnnCreate(&dnn->handle), "cudnnCreate"));
+  }
+out:
+  if (st != OK) dnn_close(&dnn);
+  *out = dnn;
+  return st;
+}
+
+void dnn_close(struct dnn **dnn) {
+  struct dnn *d = *dnn;
+  *dnn = NULL;
+  if (!d) return;
+  if (d->device) descriptor_free(&d->api, &d->device);
+  if (d->handle) d->api.cudnnDestroy(d->handle);
+  free(d);
+}
+
+/* --- The operation --- */
+
+/* dim is [N,C,H,W], as cuDNN wants it whatever the order in memory. */
+static enum status make_tensor(const struct dnn *dnn, enum tensor_id id, enum numbers numbers,
+                               const int64_t dim[4], cudnnBackendDescriptor_t *out) {
+  const cudnnDataType_t type = numbers == NUMBERS_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+  const int64_t stride[4] = {dim[1] * dim[2] * dim[3], 1, dim[3] * dim[1], dim[1]}, uid = id, alignment = 16;
+  const struct attribute attributes[] = {{CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type},
+                                         {CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dim},
+                                         {CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, stride},
+                                         {CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, 1, &uid},
+                                         {CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, 1, &alignment}};
+  return descriptor_make(&dnn->api, "tensor", CUDNN_BACKEND_TENSOR_DESCRIPTOR, attributes, COUNT(attributes),
+                         out);
+}
+
+static enum status make_convolution(const struct dnn *dnn, const struct dnn_conv_shape *s,
+                                    cudnnBackendDescriptor_t *out) {
+  const cudnnDataType_t sums = CUDNN_DATA_FLOAT;
+  const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
+  const int64_t dims = 2, pad[] = {s->pad, s->pad}, stride[] = {s->stride, s->stride}, dilation[] = {1, 1};
+  const struct attribute attributes[] = {
+      {CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &sums},
+      {CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode},
+      {CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &dims},
+      {CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, pad},
+      {CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, pad},
+      {CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, stride},
+      {CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, dilation}};
+  return descriptor_make(&dnn->api, "convolution", CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, attributes,
+                         COUNT(attributes), out);
+}
+
+static const struct pass {
+  const char *name;
+  cudnnBackendDescriptorType_t type;
+  cudnnBackendAttributeName_t x, w, y, convolution, alpha, beta;
+} passes[] = {
+    [DNN_FORWARD] = {"forward", CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+                     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA},
+    [DNN_BACKWARD_DATA] = {"backward by data", CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA},
+    [DNN_BACKWARD_WEIGHTS] = {"backward by weights",
+                              CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+                              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+                              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+                              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+                              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+                              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+                              CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA},
+};
+
+/* The graph of one operation. What it refers to it holds on to: the parts are let go of here. */
+static enum status make_graph(const struct dnn *dnn, const struct dnn_conv_shape *s, enum dnn_pass which,
+                              cudnnBackendDescriptor_t *out) {
+  const struct pass *pass = &passes[which];
+  const int64_t x_dim[] = {s->n, s->c, s->h, s->w}, w_dim[] = {s->o, s->c, s->k, s->k},
+                y_dim[] = {s->n, s->o, dnn_conv_out(s->h, s), dnn_conv_out(s->w, s)};
+  const float one = 1, zero = 0;
+  cudnnBackendDescriptor_t x = NULL, w = NULL, y = NULL, convolution = NULL, operation = NULL;
+  enum status st = OK;
+  TRY(make_tensor(dnn, ID_X, s->numbers, x_dim, &x));
+  TRY(make_tensor(dnn, ID_W, s->numbers, w_dim, &w));
+  TRY(make_tensor(dnn, ID_Y, s->numbers, y_dim, &y));
+  TRY(make_convolution(dnn, s, &convolution));
+  const struct attribute parts[] = {{pass->x, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x},
+                                    {pass->w, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &w},
+                                    {pass->y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y},
+                                    {pass->convolution, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &convolution},
+                                    {pass->alpha, CUDNN_TYPE_FLOAT, 1, &one},
+                                    {pass->beta, CUDNN_TYPE_FLOAT, 1, &zero}};
+  TRY(descriptor_make(&dnn->api, pass->name, pass->type, parts, COUNT(parts), &operation));
+  const struct attribute graph[] = {
+      {CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &operation},
+      {CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &dnn->handle}};
+  TRY(descriptor_make(&dnn->api, "operation graph", CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, graph,
+                      dnn->handle ? 2 : 1, out));
+out:
+  descriptor_free(&dnn->api, &operation);
+  descriptor_free(&dnn->api, &convolution);
+  descriptor_free(&dnn->api, &y);
+  descriptor_free(&dnn->api, &w);
+  descriptor_free(&dnn->api, &x);
+  return st;
+}
+
+/* --- The choice of a plan --- */
+
+enum verdict { ACCEPTED, UNSTEADY, IMPRECISE, SLOW, COMPILED, UNSUPPORTED, TOO_LARGE, VERDICTS };
+
+struct search {
+  struct dnn_conv *conv;
+  enum numbers numbers;
+  bool tensor_cores; /* nothing else will do */
+  int suggestions, count[VERDICTS];
+};
+
+/* What an engine says of itself: its numerical or behaviour notes as a set of bits. */
+static uint32_t notes_of(const struct dnn *dnn, cudnnBackendDescriptor_t engine,
+                         cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type) {
+  int notes[32]; /* both are enums of C, which have the size of an int */
+  int64_t count = 0;
+  uint32_t set = 0;
+  if (dnn->api.cudnnBackendGetAttribute(engine, name, type, COUNT(notes), &count, notes) !=
+      CUDNN_STATUS_SUCCESS)
+    return 0;
+  for (int64_t i = 0; i < count && i < COUNT(notes); i++) set |= 1U << notes[i];
+  return set;
+}
+
+#define NOTE(name) (1U << CUDNN_NUMERICAL_NOTE_##name)
+
+static enum verdict judge(const struct search *s, uint32_t numerical, uint32_t behaviour) {
+  uint32_t imprecise = NOTE(DOWN_CONVERT_INPUTS) | NOTE(REDUCED_PRECISION_REDUCTION);
+  if (s->numbers == NUMBERS_F32) imprecise |= NOTE(TENSOR_CORE) | NOTE(FFT) | NOTE(WINOGRAD);
+  if (numerical & imprecise) return IMPRECISE;
+  if (s->tensor_cores && !(numerical & NOTE(TENSOR_CORE))) return SLOW;
+  if (s->conv->dnn->deterministic && numerical & NOTE(NONDETERMINISTIC)) return UNSTEADY;
+  return behaviour & 1U << CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION ? COMPILED : ACCEPTED;
+}
+
+/* Makes the plan of one suggestion; only memory within the limit and support for the shape are left to see. */
+static enum verdict make_plan(const struct search *s, cudnnBackendDescriptor_t config) {
+  struct dnn_conv *conv = s->conv;
+  const struct dnn *dnn = conv->dnn;
+  const struct attribute attributes[] = {
+      {CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &config},
+      dnn->handle ? (struct attribute){CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &dnn->handle}
+                  : (struct attribute){CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+                                       &dnn->device}};
+  int64_t workspace = 0;
+  if (descriptor_try(&dnn->api, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, attributes, COUNT(attributes),
+                     &conv->plan) != CUDNN_STATUS_SUCCESS ||
+      dnn->api.cudnnBackendGetAttribute(conv->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
+                                        CUDNN_TYPE_INT64, 1, NULL, &workspace) != CUDNN_STATUS_SUCCESS) {
+    descriptor_free(&dnn->api, &conv->plan);
+    return UNSUPPORTED;
+  }
+  if ((size_t)workspace > dnn->workspace_limit) {
+    descriptor_free(&dnn->api, &conv->plan);
+    return TOO_LARGE;
+  }
+  conv->workspace = (size_t)workspace;
+  return ACCEPTED;
+}
+
+static void describe(const struct search *s, int64_t engine, uint32_t notes) {
+  snprintf(s->conv->text, sizeof s->conv->text, "engine %lld, suggestion %d%s%s%s, workspace %.1f MiB",
+           (long long)engine, s->suggestions, notes & NOTE(TENSOR_CORE) ? ", tensor cores" : "",
+           notes & NOTE(WINOGRAD) ? ", Winograd" : "",
+           notes & NOTE(NONDETERMINISTIC) ? ", not deterministic" : "",
+           (double)s->conv->workspace / (1 << 20));
+}
+
+static enum verdict consider(struct search *s, cudnnBackendDescriptor_t config) {
+  const struct dnn *dnn = s->conv->dnn;
+  cudnnBackendDescriptor_t engine = NULL;
+  int64_t index = 0, count = 0;
+  if (dnn->api.cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINE_DESCRIPTOR, &engine) != CUDNN_STATUS_SUCCESS)
+    return UNSUPPORTED;
+  enum verdict verdict = UNSUPPORTED;
+  if (dnn->api.cudnnBackendGetAttribute(config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+                                        &count, &engine) == CUDNN_STATUS_SUCCESS &&
+      dnn->api.cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &count,
+                                        &index) == CUDNN_STATUS_SUCCESS) {
+    uint32_t notes = notes_of(dnn, engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE);
+    verdict =
+        judge(s, notes, notes_of(dnn, engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE));
+    if (verdict == ACCEPTED) verdict = make_plan(s, config);
+    if (verdict == ACCEPTED) describe(s, index, notes);
+  }
+  descriptor_free(&dnn->api, &engine);
+  return verdict;
+}
+
+/* Goes through one heuristic's suggestions, best first. A heuristic that has none to give is no error. */
+static enum status search_by(struct search *s, cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode) {
+  const struct dnn *dnn = s->conv->dnn;
+  const struct attribute attributes[] = {
+      {CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &graph},
+      {CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode},
+      {CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &dnn->device}};
+  cudnnBackendDescriptor_t heuristic = NULL, configs[MAX_CONFIGS] = {NULL};
+  int64_t count = 0;
+  enum status st = OK;
+  if (descriptor_try(&dnn->api, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, attributes, dnn->device ? 3 : 2,
+                     &heuristic) != CUDNN_STATUS_SUCCESS)
+    return OK;
+  for (int i = 0; i < MAX_CONFIGS; i++) {
+    TRY(descriptor_check(
+        &dnn->api, dnn->api.cudnnBackendCreateDescriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &configs[i]),
+        "engine configuration"));
+  }
+  TRY(descriptor_check(&dnn->api,
+                       dnn->api.cudnnBackendGetAttribute(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                                                         CUDNN_TYPE_BACKEND_DESCRIPTOR, MAX_CONFIGS, &count,
+                                                         configs),
+                       "heuristic"));
+  for (int64_t i = 0; i < count && i < MAX_CONFIGS && !s->conv->plan; i++) {
+    s->suggestions++;
+    s->count[consider(s, configs[i])]++;
+    if (!s->conv->plan) continue;
+    s->conv->config = configs[i]; /* lives as long as its plan */
+    configs[i] = NULL;
+  }
+out:
+  for (int i = 0; i < MAX_CONFIGS; i++) descriptor_free(&dnn->api, &configs[i]);
+  descriptor_free(&dnn->api, &heuristic);
+  return st;
+}
+
+static enum status no_plan(const struct search *s, const struct dnn_conv_shape *shape, const char *pass) {
+  return fail(
+      E_DEVICE,
+      "cuDNN has no %s convolution for x [%lld,%lld,%lld,%lld], w [%lld,%lld,%lld,%lld], stride %lld, pad "
+      "%lld in %s%s: of %d suggestions %d are not deterministic, %d round too much, %d need a compiler, %d "
+      "need "
+      "more than %zu MiB of workspace, %d do not support it here",
+      pass, (long long)shape->n, (long long)shape->c, (long long)shape->h, (long long)shape->w,
+      (long long)shape->o, (long long)shape->c, (long long)shape->k, (long long)shape->k,
+      (long long)shape->stride, (long long)shape->pad, numbers_name(shape->numbers),
+      s->conv->dnn->deterministic ? ", deterministic" : "", s->suggestions, s->count[UNSTEADY],
+      s->count[IMPRECISE], s->count[COMPILED], s->count[TOO_LARGE], s->conv->dnn->workspace_limit >> 20,
+      s->count[UNSUPPORTED]);
+}
+
+/* --- Convolutions --- */
+
+static enum status check_shape(const struct dnn_conv_shape *s) {
+  const int64_t sizes[] = {s->n, s->c, s->h, s->w, s->o, s->k, s->stride};
+  for (int i = 0; i < COUNT(sizes); i++) {
+    if (sizes[i] < 1) return fail(E_SHAPE, "a convolution's sizes must be at least 1");
+  }
+  if (s->pad >= 0 && s->h + 2 * s->pad >= s->k && s->w + 2 * s->pad >= s->k) return OK;
+  return fail(E_SHAPE, "a convolution's kernel of %lld does not fit into %lldx%lld padded by %lld",
+              (long long)s->k, (long long)s->h, (long long)s->w, (long long)s->pad);
+}
+
+static enum status search(struct search *s, cudnnBackendDescriptor_t graph) {
+  enum status st = search_by(s, graph, CUDNN_HEUR_MODE_A);
+  return st == OK && !s->conv->plan ? search_by(s, graph, CUDNN_HEUR_MODE_FALLBACK) : st;
+}
+
+enum status dnn_conv_open(struct dnn_conv **out, struct dnn *dnn, const struct dnn_conv_shape *shape,
+                          enum dnn_pass pass) {
+  *out = NULL;
+  enum status st = check_shape(shape);
+  if (st != OK) return st;
+  struct dnn_conv *conv = calloc(1, sizeof *conv);
+  if (!conv) return fail(E_MEMORY, "out of memory for a convolution");
+  conv->dnn = dnn;
+  struct search fast = {.conv = conv, .numbers = shape->numbers, .tensor_cores = true},
+                any = {.conv = conv, .numbers = shape->numbers};
+  cudnnBackendDescriptor_t graph = NULL;
+  TRY(make_graph(dnn, shape, pass, &graph));
+  if (shape->numbers != NUMBERS_F32) TRY(search(&fast, graph));
+  if (!conv->plan) TRY(search(&any, graph));
+  if (!conv->plan) TRY(no_plan(&any, shape, passes[pass].name));
+out:
+  descriptor_free(&dnn->api, &graph);
+  if (st != OK) dnn_conv_close(&conv);
+  *out = conv;
+  return st;
+}
+
+void dnn_conv_close(struct dnn_conv **conv) {
+  struct dnn_conv *c = *conv;
+  *conv = NULL;
+  if (!c) return;
+  descriptor_free(&c->dnn->api, &c->pack);
+  descriptor_free(&c->dnn->api, &c->plan);
+  descriptor_free(&c->dnn->api, &c->config);
+  free(c);
+}
+
+size_t dnn_conv_workspace(const struct dnn_conv *conv) { return conv->workspace; }
+const char *dnn_conv_plan(const struct dnn_conv *conv) { return conv->text; }
+
+/* The plan's arguments: made on the first run, since kernels are run on the same addresses every step. */
+static enum status pack_arguments(struct dnn_conv *conv, void *const addresses[3], void *workspace) {
+  if (conv->pack && !memcmp(conv->addresses, addresses, sizeof conv->addresses) &&
+      conv->pack_workspace == workspace)
+    return OK;
+  const struct cudnn_functions *api = &conv->dnn->api;
+  const int64_t ids[] = {ID_X, ID_W, ID_Y};
+  const struct attribute attributes[] = {
+      {CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, 3, ids},
+      {CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, 3, addresses},
+      {CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace}};
+  descriptor_free(api, &conv->pack);
+  memcpy(conv->addresses, addresses, sizeof conv->addresses);
+  conv->pack_workspace = workspace;
+  return descriptor_make(api, "arguments", CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, attributes,
+                         COUNT(attributes), &conv->pack);
+}
+
+enum status dnn_conv_run(struct dnn_conv *conv, void *stream, void *x, void *w, void *y, void *workspace) {
+  struct dnn *dnn = conv->dnn;
+  if (!dnn->handle) return fail(E_DEVICE, "a convolution planned for a described device cannot be run");
+  enum status st = pack_arguments(conv, (void *[]){x, w, y}, workspace);
+  if (st == OK)
+    st = descriptor_check(&dnn->api, dnn->api.cudnnSetStream(dnn->handle, stream), "cudnnSetStream");
+  if (st != OK) return st;
+  return descriptor_check(&dnn->api, dnn->api.cudnnBackendExecute(dnn->handle, conv->plan, conv->pack),
+                          "convolution");
+}
