@@ -1,0 +1,194 @@
+/* cuBLASLt thinks in columns: a row-major matrix is its transpose there. So c^T = b^T a^T is what it is asked for,
+ * with b first, and the bias, one number per column of ours, is one per row of its. */
+#include "nn/cuda/matmul.h"
+
+#include <stdlib.h>
+
+#include "nn/cuda/libraries.h"
+
+struct blas {
+  struct cublaslt_functions api;
+  cublasLtHandle_t handle;
+};
+
+struct matmul {
+  struct blas *blas;
+  struct matmul_shape shape;
+  cublasLtMatmulDesc_t operation;
+  cublasLtMatrixLayout_t a, b, c;
+  cublasLtMatmulAlgo_t algorithm;
+  size_t workspace;
+};
+
+static enum status check(const struct blas *blas, cublasStatus_t status, const char *what) {
+  if (status == CUBLAS_STATUS_SUCCESS) return OK;
+  return fail(E_DEVICE, "cuBLASLt: %s: %s", what, blas->api.cublasLtGetStatusString(status));
+}
+
+enum status blas_open(struct blas **out) {
+  struct blas *blas = calloc(1, sizeof *blas);
+  *out = NULL;
+  if (!blas) return fail(E_MEMORY, "out of memory for cuBLASLt");
+  enum status st = OK;
+  TRY(libraries_cublaslt(&blas->api));
+  TRY(check(blas, blas->api.cublasLtCreate(&blas->handle), "cublasLtCreate"));
+out:
+  if (st != OK) blas_close(&blas);
+  *out = blas;
+  return st;
+}
+
+void blas_close(struct blas **blas) {
+  struct blas *b = *blas;
+  *blas = NULL;
+  if (!b) return;
+  if (b->handle) b->api.cublasLtDestroy(b->handle);
+  free(b);
+}
+
+/* --- Descriptions --- */
+
+static cudaDataType_t type_of(enum numbers numbers) {
+  return numbers == NUMBERS_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
+/* A matrix that lies in memory as [rows, columns], row-major. */
+static enum status make_layout(const struct blas *blas, enum numbers numbers, int64_t rows, int64_t columns,
+                               int64_t stride, cublasLtMatrixLayout_t *out) {
+  return check(blas,
+               blas->api.cublasLtMatrixLayoutCreate(out, type_of(numbers), (uint64_t)columns, (uint64_t)rows,
+                                                    stride ? stride : columns),
+               "matrix layout");
+}
+
+static enum status set(const struct blas *blas, cublasLtMatmulDesc_t operation,
+                       cublasLtMatmulDescAttributes_t name, const void *value, size_t size) {
+  return check(blas, blas->api.cublasLtMatmulDescSetAttribute(operation, name, value, size), "operation");
+}
+
+static enum status make_operation(struct matmul *m) {
+  const struct matmul_shape *s = &m->shape;
+  const struct blas *blas = m->blas;
+  const cublasComputeType_t compute =
+      s->in == NUMBERS_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  const cublasOperation_t first = s->b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
+                          second = s->a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+  const cublasLtEpilogue_t epilogue = s->bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+  enum status st = OK;
+  TRY(check(blas, blas->api.cublasLtMatmulDescCreate(&m->operation, compute, CUDA_R_32F), "operation"));
+  TRY(set(blas, m->operation, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first));
+  TRY(set(blas, m->operation, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second));
+  TRY(set(blas, m->operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
+  TRY(make_layout(blas, s->in, s->a_transposed ? s->inner : s->rows, s->a_transposed ? s->rows : s->inner,
+                  s->a_stride, &m->a));
+  TRY(make_layout(blas, s->in, s->b_transposed ? s->columns : s->inner,
+                  s->b_transposed ? s->inner : s->columns, s->b_stride, &m->b));
+  TRY(make_layout(blas, s->out, s->rows, s->columns, s->c_stride, &m->c));
+out:
+  return st;
+}
+
+/* --- The choice of an algorithm --- */
+
+static enum status prefer(const struct blas *blas, cublasLtMatmulPreference_t preference,
+                          cublasLtMatmulPreferenceAttributes_t name, const void *value, size_t size) {
+  return check(blas, blas->api.cublasLtMatmulPreferenceSetAttribute(preference, name, value, size),
+               "preference");
+}
+
+static enum status make_preference(const struct matmul *m, cublasLtMatmulPreference_t preference) {
+  static const cublasLtMatmulPreferenceAttributes_t alignments[] = {
+      CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+      CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+  const uint64_t limit = m->shape.workspace_limit ? m->shape.workspace_limit : (uint64_t)32 << 20;
+  const uint32_t alignment = m->shape.alignment ? (uint32_t)m->shape.alignment : 16,
+                 reduction =
+                     CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE; /* partial sums of split products stay float32 */
+  enum status st = OK;
+  TRY(prefer(m->blas, preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &limit, sizeof limit));
+  TRY(prefer(m->blas, preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reduction, sizeof reduction));
+  for (int i = 0; i < 4; i++) TRY(prefer(m->blas, preference, alignments[i], &alignment, sizeof alignment));
+out:
+  return st;
+}
+
+static enum status choose(struct matmul *m) {
+  const struct matmul_shape *s = &m->shape;
+  const struct blas *blas = m->blas;
+  cublasLtMatmulPreference_t preference = NULL;
+  cublasLtMatmulHeuristicResult_t best;
+  int found = 0;
+  enum status st = OK;
+  TRY(check(blas, blas->api.cublasLtMatmulPreferenceCreate(&preference), "preference"));
+  TRY(make_preference(m, preference));
+  TRY(check(blas,
+            blas->api.cublasLtMatmulAlgoGetHeuristic(blas->handle, m->operation, m->b, m->a, m->c, m->c,
+                                                     preference, 1, &best, &found),
+            "choice of an algorithm"));
+  if (!found) {
+    TRY(fail(E_DEVICE, "cuBLASLt has no product [%lld,%lld] [%lld,%lld] of %s into %s", (long long)s->rows,
+             (long long)s->inner, (long long)s->inner, (long long)s->columns, numbers_name(s->in),
+             numbers_name(s->out)));
+  }
+  m->algorithm = best.algo;
+  m->workspace = best.workspaceSize;
+out:
+  if (preference) blas->api.cublasLtMatmulPreferenceDestroy(preference);
+  return st;
+}
+
+/* --- Products --- */
+
+static enum status check_shape(const struct matmul_shape *s) {
+  if (s->rows < 1 || s->columns < 1 || s->inner < 1) {
+    return fail(E_SHAPE, "a matrix product of [%lld,%lld] and [%lld,%lld]; sizes must be at least 1",
+                (long long)s->rows, (long long)s->inner, (long long)s->inner, (long long)s->columns);
+  }
+  if (s->out != NUMBERS_BF16 || s->in == NUMBERS_BF16) return OK;
+  return fail(E_SHAPE, "a matrix product of %s does not give bf16", numbers_name(s->in));
+}
+
+enum status matmul_open(struct matmul **out, struct blas *blas, const struct matmul_shape *shape) {
+  *out = NULL;
+  enum status st = check_shape(shape);
+  if (st != OK) return st;
+  struct matmul *m = calloc(1, sizeof *m);
+  if (!m) return fail(E_MEMORY, "out of memory for a matrix product");
+  m->blas = blas;
+  m->shape = *shape;
+  TRY(make_operation(m));
+  TRY(choose(m));
+out:
+  if (st != OK) matmul_close(&m);
+  *out = m;
+  return st;
+}
+
+void matmul_close(struct matmul **matmul) {
+  struct matmul *m = *matmul;
+  *matmul = NULL;
+  if (!m) return;
+  const struct cublaslt_functions *api = &m->blas->api;
+  if (m->c) api->cublasLtMatrixLayoutDestroy(m->c);
+  if (m->b) api->cublasLtMatrixLayoutDestroy(m->b);
+  if (m->a) api->cublasLtMatrixLayoutDestroy(m->a);
+  if (m->operation) api->cublasLtMatmulDescDestroy(m->operation);
+  free(m);
+}
+
+size_t matmul_workspace(const struct matmul *matmul) { return matmul->workspace; }
+
+enum status matmul_run(struct matmul *matmul, void *stream, const void *a, const void *b, const void *bias,
+                       void *c, void *workspace) {
+  const struct blas *blas = matmul->blas;
+  const float one = 1, beta = matmul->shape.accumulate ? 1 : 0;
+  if (matmul->shape.bias) {
+    enum status st = set(blas, matmul->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
+    if (st != OK) return st;
+  }
+  return check(blas,
+               blas->api.cublasLtMatmul(blas->handle, matmul->operation, &one, b, matmul->b, a, matmul->a,
+                                        &beta, c, matmul->c, c, matmul->c, &matmul->algorithm, workspace,
+                                        matmul->workspace, stream),
+               "product");
+}
