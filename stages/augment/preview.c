@@ -7,7 +7,8 @@
 #include "base/rng.h"
 #include "commands.h"
 #include "image/isa.h"
-#include "sheet.h"
+#include "sheet/record_image.h"
+#include "sheet/sheet.h"
 #include "store/dataset.h"
 
 struct preview {
@@ -34,24 +35,56 @@ static const struct opt opts[] = {
      "also print every view's parameters, one JSON line each"},
     {0}};
 
-static enum status decode(const struct record *record, struct image *image) {
-  if (record->encoding == ENCODING_JPEG) return jpeg_decode(record->bytes, record->size, image);
-  *image = (struct image){record->width, record->height, malloc(record->size)};
-  if (!image->pixels) return fail(E_MEMORY, "out of memory");
-  memcpy(image->pixels, record->bytes, record->size);
-  return OK;
+/* All views of one image. */
+struct views {
+  struct render *render;
+  uint8_t *pixels[POLICY_MAX_VIEWS];
+  float params[POLICY_MAX_VIEWS][POLICY_MAX_PARAMS];
+};
+
+static enum status views_open(struct views *views, const struct policy *policy) {
+  enum status st = render_open(&views->render);
+  for (int v = 0; st == OK && v < policy_views(policy); v++) {
+    size_t size = (size_t)policy_view_size(policy, v);
+    views->pixels[v] = malloc(3 * size * size);
+    if (!views->pixels[v]) st = fail(E_MEMORY, "out of memory");
+  }
+  return st;
 }
 
-static void print_params(const struct policy *policy, uint64_t id, const float *params) {
+static void views_close(struct views *views) {
+  render_close(&views->render);
+  for (int v = 0; v < POLICY_MAX_VIEWS; v++) free(views->pixels[v]);
+}
+
+static enum status render_views(struct views *views, const struct policy *policy, const struct image *image,
+                                const struct view_draw *draws) {
+  struct extent whole = {image->width, image->height};
+  const struct source source = {image->pixels, {0, 0, whole.width, whole.height}, whole};
+  enum status st = OK;
+  for (int v = 0; st == OK && v < policy_views(policy); v++)
+    st = render_view(views->render, policy, v, &draws[v], &source, views->pixels[v], views->params[v]);
+  return st;
+}
+
+static void print_params(const struct policy *policy, uint64_t id, const struct views *views) {
   for (int v = 0; v < policy_views(policy); v++) {
     const char *const *names;
     size_t n = policy_params(policy, v, &names);
     printf("{\"id\":%llu,\"view\":%d", (unsigned long long)id, v + 1);
-    for (size_t i = 0; i < n; i++) printf(",\"%s\":%.6g", names[i], (double)params[i]);
+    for (size_t i = 0; i < n; i++) printf(",\"%s\":%.6g", names[i], (double)views->params[v][i]);
     puts("}");
-    params += n;
   }
 }
+
+struct drawing {
+  const struct preview *a;
+  struct policy *policy;
+  struct dataset *dataset;
+  const struct split *split;
+  struct sheet *sheet;
+  struct views views;
+};
 
 /* The pair at positions 2*row and 2*row+1 of step 0. */
 struct pair {
@@ -60,52 +93,51 @@ struct pair {
   struct view_draw draws[2][POLICY_MAX_VIEWS];
 };
 
-static void sample_pair(const struct preview *a, const struct split *split, const struct policy *policy,
-                        uint32_t row, struct pair *p) {
+static void sample_pair(const struct drawing *d, uint32_t row, struct pair *p) {
+  const uint64_t seed = (uint64_t)d->a->seed;
   for (uint32_t side = 0; side < 2; side++) {
-    uint64_t at = rng_permute((uint64_t)a->seed, 0, (uint64_t)split->count, 2 * row + side);
-    p->entry[side] = &split->entries[at];
+    uint64_t at = rng_permute(seed, 0, (uint64_t)d->split->count, 2 * row + side);
+    p->entry[side] = &d->split->entries[at];
     p->whole[side] = (struct extent){p->entry[side]->width, p->entry[side]->height};
   }
   for (uint32_t side = 0; side < 2; side++)
-    policy_sample(policy, (uint64_t)a->seed, 0, 2 * row + side, p->whole[side], p->whole[!side],
-                  p->draws[side]);
+    policy_sample(d->policy, seed, 0, 2 * row + side, p->whole[side], p->whole[!side], p->draws[side]);
 }
 
-static enum status draw_pair(const struct preview *a, struct dataset *dataset, const struct policy *policy,
-                             struct sheet *sheet, uint32_t row, const struct pair *p) {
+static enum status draw_pair(struct drawing *d, uint32_t row, const struct pair *p) {
   enum status st = OK;
   for (int side = 0; st == OK && side < 2; side++) {
     uint64_t id = p->entry[side]->id;
-    float params[POLICY_MAX_VIEWS * POLICY_MAX_PARAMS];
     struct record record;
     struct image image = {0};
-    st = dataset_read(dataset, id, &record);
-    if (st == OK) st = decode(&record, &image);
-    if (st == OK) st = sheet_draw(sheet, (int32_t)row, side, &image, p->draws[side], params);
+    st = dataset_read(d->dataset, id, &record);
+    if (st == OK) st = record_image(&record, &image);
+    if (st == OK) st = render_views(&d->views, d->policy, &image, p->draws[side]);
+    if (st == OK)
+      st = sheet_draw(d->sheet, (int32_t)row, side, &image, p->draws[side],
+                      (const uint8_t *const *)d->views.pixels);
     if (st != OK)
       fail_within(st, "image %llu", (unsigned long long)id);
-    else if (a->params)
-      print_params(policy, id, params);
+    else if (d->a->params)
+      print_params(d->policy, id, &d->views);
     image_free(&image);
   }
   return st;
 }
 
 /* Every row's place depends on what is written under those above: all are measured first. */
-static enum status draw_all(const struct preview *a, struct dataset *dataset, const struct split *split,
-                            const struct policy *policy, struct sheet *sheet) {
-  int64_t pairs = 2 * a->pairs <= split->count ? a->pairs : split->count / 2;
+static enum status draw_all(struct drawing *d) {
+  int64_t pairs = 2 * d->a->pairs <= d->split->count ? d->a->pairs : d->split->count / 2;
   struct pair p;
   enum status st = OK;
   for (uint32_t row = 0; st == OK && row < pairs; row++) {
-    sample_pair(a, split, policy, row, &p);
+    sample_pair(d, row, &p);
     const struct view_draw *const draws[2] = {p.draws[0], p.draws[1]};
-    st = sheet_add(sheet, draws, p.whole);
+    st = sheet_add(d->sheet, draws, p.whole);
   }
   for (uint32_t row = 0; st == OK && row < pairs; row++) {
-    sample_pair(a, split, policy, row, &p);
-    st = draw_pair(a, dataset, policy, sheet, row, &p);
+    sample_pair(d, row, &p);
+    st = draw_pair(d, row, &p);
   }
   return st;
 }
@@ -117,35 +149,34 @@ static enum status check(const struct preview *a) {
   return OK;
 }
 
+static enum status find_split(struct drawing *d) {
+  d->split = d->a->split ? dataset_split(d->dataset, d->a->split) : dataset_info(d->dataset)->splits;
+  if (!d->split) return E_NOT_FOUND;
+  if (d->split->count >= 2) return OK;
+  return fail(E_ARG, "%s: split '%s' has %lld images; a pair needs two", d->a->dataset, d->split->name,
+              (long long)d->split->count);
+}
+
 static enum status run(void *state) {
   const struct preview *a = state;
-  struct dataset *dataset = NULL;
-  struct policy *policy = NULL;
-  struct sheet *sheet = NULL;
+  struct drawing d = {.a = a};
+  char title[128];
   enum status st = OK;
   TRY(check(a));
   TRY(isa_select(a->isa.isa));
-  TRY(policy_load(&policy, a->policy, (int32_t)a->size));
-  TRY(dataset_open(&dataset, a->dataset));
-  const struct split *split = a->split ? dataset_split(dataset, a->split) : dataset_info(dataset)->splits;
-  if (!split) {
-    st = E_NOT_FOUND;
-    goto out;
-  }
-  if (split->count < 2) {
-    st = fail(E_ARG, "%s: split '%s' has %lld images; a pair needs two", a->dataset, split->name,
-              (long long)split->count);
-    goto out;
-  }
-  char title[128];
+  TRY(policy_load(&d.policy, a->policy, (int32_t)a->size));
+  TRY(dataset_open(&d.dataset, a->dataset));
+  TRY(find_split(&d));
   snprintf(title, sizeof title, "%.80s, seed %lld", a->policy, (long long)a->seed);
-  TRY(sheet_open(&sheet, policy, title, a->captions));
-  TRY(draw_all(a, dataset, split, policy, sheet));
-  TRY(png_write(a->out, sheet_image(sheet)));
+  TRY(sheet_open(&d.sheet, d.policy, title, a->captions));
+  TRY(views_open(&d.views, d.policy));
+  TRY(draw_all(&d));
+  TRY(png_write(a->out, sheet_image(d.sheet)));
 out:
-  sheet_close(&sheet);
-  dataset_close(&dataset);
-  policy_close(&policy);
+  views_close(&d.views);
+  sheet_close(&d.sheet);
+  dataset_close(&d.dataset);
+  policy_close(&d.policy);
   return st;
 }
 

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "image/resize.h"
 #include "ingest/ingest.h"
+#include "sheet/record_image.h"
 
 enum { ROWS = 10, COLUMNS = 12, CELL = 48, GAP = 2 };
 
@@ -39,13 +40,12 @@ out:
 static enum status draw_sample(struct sheet *s, uint64_t id, int row, int column) {
   enum status st;
   struct record r;
-  struct image own = {0};
+  struct image image = {0};
   TRY(dataset_read(s->dataset, id, &r));
-  if (r.encoding == ENCODING_JPEG) TRY(jpeg_decode(r.bytes, r.size, &own));
-  const struct image raw = {r.width, r.height, (uint8_t *)(uintptr_t)r.bytes};
-  TRY(draw(s, r.encoding == ENCODING_JPEG ? &own : &raw, row, column));
+  TRY(record_image(&r, &image));
+  TRY(draw(s, &image, row, column));
 out:
-  image_free(&own);
+  image_free(&image);
   return st;
 }
 

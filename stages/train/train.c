@@ -13,6 +13,7 @@
 #include "base/progress.h"
 #include "checkpoint.h"
 #include "model/weights.h"
+#include "pictures.h"
 #include "run.h"
 
 /* Channel statistics that were published with the settings of methods
@@ -230,8 +231,11 @@ static enum status take_batch(struct run *run) {
            (size_t)batch->n * (size_t)run->third_size * (size_t)run->third_size * 3);
   if (run->differences) find_differences(run, batch);
   run->wait_s += clock_s() - began;
-  st = feed_release(run->feed);
-  return st == OK ? write_batch(run) : st;
+  if (pictures_due(run, batch->step)) TRY(pictures_add(run, batch));
+  TRY(feed_release(run->feed));
+  TRY(write_batch(run));
+out:
+  return st;
 }
 
 static void show(struct run *run, struct progress *p, int64_t step, double lr, const struct losses *l) {

@@ -28,6 +28,8 @@ const struct opt train_opts[] = {
      "continue from the newest valid checkpoint in OUT, if there is one"},
     {"tensorboard", OPT_BOOL, AT(tensorboard), "true",
      "write TensorBoard event files beside the metrics, too"},
+    {"images-every", OPT_INT, AT(images_every), "50",
+     "epochs between pictures of the pairs in the event files; 0: none"},
     {"device", OPT_TABLE, AT(device), .sub = device_opts},
     {0}};
 #undef AT
@@ -82,6 +84,7 @@ enum status train_options_check(const struct train_options *o) {
   TRY(at_least("epochs", o->epochs, 1));
   TRY(at_least("checkpoint-every", o->checkpoint_every, 1));
   TRY(at_least("keep", o->keep, 1));
+  TRY(at_least("images-every", o->images_every, 0));
   TRY(at_least("seed", o->seed, 0));
   TRY(at_least("size", o->size, 0));
   TRY(at_least("batch", o->batch, 4));

@@ -13,7 +13,7 @@ struct train_options {
   struct device_options device;
   const char *out, *result, *policy, *normalize, *schedule, *weights;
   struct cli_list splits;
-  int64_t size, epochs, batch, seed, checkpoint_every, keep;
+  int64_t size, epochs, batch, seed, checkpoint_every, keep, images_every;
   double warmup_epochs;
   bool resume, tensorboard;
 };

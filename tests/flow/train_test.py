@@ -18,9 +18,9 @@ BIN = os.environ['TANDEM_BIN']
 WAIT_S = 120
 NETWORK = ('--arch resnet10 --width 4 --stem cifar --projector 16-8 --trans-backbone 16-8 --trans-projector 8-8 '
            '--device cpu --threads 2').split()
-EPOCHS, STEPS_PER_EPOCH = 6, 8
+EPOCHS, STEPS_PER_EPOCH, IMAGES_EVERY = 6, 8, 2
 TRAINING = [*NETWORK, '--policy', 'cifar', '--size', '16', '--batch', '16', '--shard', '8',
-            '--epochs', str(EPOCHS), '--seed', '3']
+            '--epochs', str(EPOCHS), '--seed', '3', '--images-every', str(IMAGES_EVERY)]
 
 
 def program(name):
@@ -147,12 +147,31 @@ class TrainTest(unittest.TestCase):
             self.assertEqual(list(events), list(expected), name)
             for step, value in expected.items():
                 self.assertAlmostEqual(events[step], value, delta=1e-6 * abs(value), msg=name)
+        self.assertEqual(list(tags['pairs']), list(range(0, EPOCHS * STEPS_PER_EPOCH, IMAGES_EVERY * STEPS_PER_EPOCH)))
 
     def test_the_event_file_has_what_the_metrics_have(self):
         self.assertEqual(len(tfevents.files(self.whole)), 1)
         self.assert_events_are_the_metrics(self.whole)
         status, text = train('none', '--no-tensorboard', '--epochs', '1')
         self.assertEqual((status, tfevents.files('none')), (0, []), text)
+        status, text = train('numbers', '--images-every', '0', '--epochs', '1')
+        self.assertEqual((status, set(tfevents.read_events('numbers'))),
+                         (0, {'epoch', 'lr', 'loss/total', 'loss/inv', 'loss/equi', 'loss/trans'}), text)
+
+    def test_the_first_picture_is_what_preview_shows(self):
+        height, width, png = tfevents.read_events(self.whole)['pairs'][0]
+        with open('picture.png', 'wb') as stream:
+            stream.write(png)
+        preview = [program('augment'), 'preview', '--dataset', self.dataset, '--policy', 'cifar', '--size', '16', '--seed', '3',
+                   '--pairs', '4', '--out', 'preview.png']
+        subprocess.run(preview, check=True)
+        pixels = {}
+        for name in ('picture', 'preview'):
+            subprocess.run([program('augment'), 'apply', f'{name}.png', f'{name}.safetensors'], check=True)
+            (_, shape, data), = read_tensors(f'{name}.safetensors')[0].values()
+            self.assertEqual(shape, [height, width, 3])
+            pixels[name] = data[32 * len(data) // height:]  # below the title, which says the step
+        self.assertTrue(pixels['picture'] == pixels['preview'])
 
     def test_outputs_describe_the_run(self):
         tensors, metadata = read_tensors(os.path.join(self.whole, 'final.safetensors'))

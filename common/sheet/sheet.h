@@ -1,8 +1,8 @@
 /* A sheet of pairs as one picture. A row is a pair: the image and its partner with the outlines of their
  * crops, then for every view the image's and the partner's. Under a view stands what was drawn for it: over
  * the width of both what the pair shares, under each what is its own. Not thread-safe. */
-#ifndef AUGMENT_SHEET_H
-#define AUGMENT_SHEET_H
+#ifndef SHEET_SHEET_H
+#define SHEET_SHEET_H
 
 #include "image/image.h"
 #include "transform/policy.h"
@@ -19,10 +19,10 @@ void sheet_close(struct sheet **sheet);
 enum status sheet_add(struct sheet *sheet, const struct view_draw *const draws[2],
                       const struct extent wholes[2]);
 
-/* Draws the image at `side` (0: image, 1: partner) of row `pair`, and its views. params receives the labels
- * of all views one after another, room for POLICY_MAX_VIEWS * POLICY_MAX_PARAMS. Errors: as render_view. */
+/* Draws the image at `side` (0: image, 1: partner) of row `pair`, and its views: views[v] has the pixels of view v,
+ * [size, size, 3] RGB. E_MEMORY. */
 enum status sheet_draw(struct sheet *sheet, int32_t pair, int side, const struct image *image,
-                       const struct view_draw *draws, float *params);
+                       const struct view_draw *draws, const uint8_t *const *views);
 
 /* The picture so far; borrowed until close. */
 const struct image *sheet_image(const struct sheet *sheet);

@@ -1,6 +1,6 @@
-#include "augment/caption.h"
+#include "sheet/caption.h"
 
-#include "augment/font.h"
+#include "sheet/font.h"
 #include "test.h"
 
 static const struct extent square = {96, 96};

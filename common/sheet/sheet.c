@@ -29,9 +29,7 @@ struct sheet {
   int32_t width, height, n_rows;
   struct row *rows;
   struct image image; /* from the first picture on */
-  struct render *render;
   struct workspace work;
-  uint8_t *view; /* [size, size, 3] of the largest view */
 };
 
 enum status sheet_open(struct sheet **out, const struct policy *policy, const char *title, bool captions) {
@@ -46,22 +44,17 @@ enum status sheet_open(struct sheet **out, const struct policy *policy, const ch
                       .captions = captions,
                       .cell = cell,
                       .width = 2 * MARGIN + (views + 1) * (2 * cell + GAP) + views * GROUP_GAP,
-                      .height = MARGIN + HEAD,
-                      .view = malloc(3 * (size_t)largest * (size_t)largest)};
+                      .height = MARGIN + HEAD};
   snprintf(s->title, sizeof s->title, "%s", title);
-  enum status st = s->view ? render_open(&s->render) : fail(E_MEMORY, "out of memory");
   *out = s;
-  if (st != OK) sheet_close(out);
-  return st;
+  return OK;
 }
 
 void sheet_close(struct sheet **sheet) {
   if (!*sheet) return;
-  render_close(&(*sheet)->render);
   workspace_free(&(*sheet)->work);
   image_free(&(*sheet)->image);
   free((*sheet)->rows);
-  free((*sheet)->view);
   free(*sheet);
   *sheet = NULL;
 }
@@ -102,7 +95,8 @@ enum status sheet_add(struct sheet *s, const struct view_draw *const draws[2],
   }
   s->height += s->cell + (most ? 2 * LINE_GAP + TIE + most * FONT_HEIGHT + OWN_GAP : 0) + ROW_GAP;
   if (s->width <= MAX_SIDE && s->height <= MAX_SIDE) return OK;
-  return fail(E_ARG, "the sheet would have more than %d pixels; take fewer --pairs or a smaller --size",
+  return fail(E_ARG,
+              "the sheet would have more than %d pixels on a side; take fewer pairs or a smaller --size",
               MAX_SIDE);
 }
 
@@ -161,12 +155,12 @@ static enum status draw_original(struct sheet *s, struct rect cell, const struct
 }
 
 /* A view in the middle of its cell, every pixel `zoom` times as large. */
-static void draw_view(struct sheet *s, struct rect cell, int32_t size) {
+static void draw_view(struct sheet *s, struct rect cell, int32_t size, const uint8_t *pixels) {
   int32_t zoom = s->cell / size, rest = (s->cell - zoom * size) / 2;
   for (int32_t y = 0; y < zoom * size; y++)
     for (int32_t x = 0; x < zoom * size; x++)
       memcpy(pixel(s, cell.left + rest + x, cell.top + rest + y),
-             s->view + 3 * ((size_t)(y / zoom) * (size_t)size + (size_t)(x / zoom)), 3);
+             pixels + 3 * ((size_t)(y / zoom) * (size_t)size + (size_t)(x / zoom)), 3);
 }
 
 static void fill(struct sheet *s, struct rect r, const uint8_t colour[3]) {
@@ -222,16 +216,12 @@ static enum status begin(struct sheet *s) {
 }
 
 enum status sheet_draw(struct sheet *sheet, int32_t pair, int side, const struct image *image,
-                       const struct view_draw *draws, float *params) {
+                       const struct view_draw *draws, const uint8_t *const *views) {
   struct extent whole = {image->width, image->height};
-  struct source source = {image->pixels, {0, 0, whole.width, whole.height}, whole};
   enum status st = sheet->image.pixels ? OK : begin(sheet);
   if (st == OK) st = draw_original(sheet, cell_at(sheet, pair, 0, side), image, draws);
   for (int v = 0; st == OK && v < policy_views(sheet->policy); v++) {
-    st = render_view(sheet->render, sheet->policy, v, &draws[v], &source, sheet->view, params);
-    params += policy_params(sheet->policy, v, NULL);
-    if (st != OK) break;
-    draw_view(sheet, cell_at(sheet, pair, v + 1, side), policy_view_size(sheet->policy, v));
+    draw_view(sheet, cell_at(sheet, pair, v + 1, side), policy_view_size(sheet->policy, v), views[v]);
     if (sheet->captions) write_captions(sheet, pair, v, side, &draws[v], whole);
   }
   return st;

@@ -1,6 +1,6 @@
 /* Small letters for pictures: a bitmap font of 5 x 9 pixels. Pure functions. */
-#ifndef AUGMENT_FONT_H
-#define AUGMENT_FONT_H
+#ifndef SHEET_FONT_H
+#define SHEET_FONT_H
 
 #include "image/image.h"
 

@@ -1,6 +1,6 @@
 /* What was drawn for a view, as lines of text. Pure functions. */
-#ifndef AUGMENT_CAPTION_H
-#define AUGMENT_CAPTION_H
+#ifndef SHEET_CAPTION_H
+#define SHEET_CAPTION_H
 
 #include "transform/policy.h"
 
