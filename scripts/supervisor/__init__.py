@@ -8,6 +8,7 @@
     meter      what workers have done            bottleneck who holds up the rest
     metrics    figures for Prometheus            ledger     two ledgers compared
     graph      a pipeline as a picture           layout     where its cards stand
+    copies     stages for rows and seeds         table      a row of results for each of them
     live       progress for people               report     report.html
     remote     workers for another machine's run cli        the commands
 """

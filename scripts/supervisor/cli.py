@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from . import control, crew, graph, ledger, remote
+from . import control, crew, graph, ledger, remote, table
 from . import pipeline as pipelines
 from .errors import Failure, Interrupted, suggest
 from .execute import Executor, Selection
@@ -22,7 +22,7 @@ def run_command(a):
     """Runs what has changed."""
     programs = Programs()
     pipeline = pipelines.load(a.file, a.set, programs)
-    selection = Selection(pipeline, a.only, getattr(a, 'from'), a.force)
+    selection = Selection(pipeline, a.only, getattr(a, 'from'), a.force, rows=a.rows)
     return _execute(pipeline, programs, selection, a)
 
 
@@ -30,7 +30,7 @@ def rerun_command(a):
     """Runs one stage again, then what depends on it if its output is new."""
     programs = Programs()
     pipeline = pipelines.load(a.file, a.set, programs)
-    return _execute(pipeline, programs, Selection(pipeline, again=a.stage), a)
+    return _execute(pipeline, programs, Selection(pipeline, again=a.stage, rows=a.rows), a)
 
 
 def _execute(pipeline, programs, selection, a):
@@ -67,7 +67,10 @@ def _execute(pipeline, programs, selection, a):
 
 def _write_report(run, programs):
     from .report import write  # only needed here and by `report`
-    path = write(run, programs)
+    shown = table.write(run)
+    if shown:
+        print(f'\n{table.as_text(shown)}')
+    path = write(run, programs, shown)
     print(f'report: {os.path.relpath(path)}', flush=True)
 
 
@@ -200,7 +203,7 @@ def graph_command(a):
 
 
 def report_command(a):
-    """Writes report.html anew."""
+    """Writes report.html, and the table where there is one, anew."""
     _write_report(_find_run(a), Programs())
     return 0
 
@@ -226,6 +229,7 @@ _SET = (['--set'], {'metavar': 'STAGE.KEY=VALUE', 'action': 'append', 'default':
 _DRY = (['--dry-run'], {'action': 'store_true', 'help': 'say what would run and why, and leave'})
 _ONLY = (['--only'], {'metavar': 'STAGE', 'help': 'look at this stage alone'})
 _FROM = (['--from'], {'metavar': 'STAGE', 'help': 'look at this stage and those that depend on it'})
+_ROWS = (['--rows'], {'metavar': 'ROW,...', 'type': lambda text: text.split(','), 'help': 'look at these rows of the table alone, and at what they share'})
 _FORCE = (['--force'], {'action': 'store_true', 'help': 'run the stages even if nothing changed'})
 _STAGE = (['stage'], {'metavar': 'STAGE'})
 def _count(text):
@@ -263,8 +267,8 @@ _FOR = (['--for'], {'metavar': 'FILE', 'help': "with --worker: the consumer's ke
 _KEY_OUT = (['--out'], {'metavar': 'FILE', 'help': "with --worker: another name for the key file"})
 
 COMMANDS = {
-    'run': (run_command, [_FILE, _RUN, _ONLY, _FROM, _FORCE, _DRY, _SET, _METRICS]),
-    'rerun': (rerun_command, [_FILE, _STAGE, _RUN, _DRY, _SET, _METRICS]),
+    'run': (run_command, [_FILE, _RUN, _ONLY, _FROM, _ROWS, _FORCE, _DRY, _SET, _METRICS]),
+    'rerun': (rerun_command, [_FILE, _STAGE, _RUN, _ROWS, _DRY, _SET, _METRICS]),
     'status': (status_command, [_LATEST]),
     'logs': (logs_command, [_STAGE, _FOLLOW, _LATEST]),
     'stop': (stop_command, [_LATEST]),

@@ -1,9 +1,11 @@
-"""YAML that remembers where everything stands.
+"""YAML that remembers where everything stands, and files that extend others.
 
 `load` gives the plain data and a Places, which maps a path into it (a tuple of keys and indexes) to the line it
 came from, so that every message about a pipeline file can name file and line. Anchors and merge keys (`<<`) work;
 duplicate keys are errors, because YAML would silently keep the last.
 """
+import os
+
 import yaml
 
 from .errors import Problems
@@ -30,6 +32,10 @@ class Places:
             path = path[:-1]
         place = self._lines.get(path, 1)
         return place if isinstance(place, str) else f'{self.file}:{place}'
+
+    def take(self, other):
+        """Adds the places of another file; where both know a path, the other's."""
+        self._lines |= {path: other.at(path) for path in other._lines}
 
 
 class _Builder:
@@ -95,8 +101,42 @@ class _Builder:
         self.problems.append(f'{self.places.file}:{node.start_mark.line + 1}: {text}')
 
 
-def load(file):
-    """(data, places) of a YAML file. Raises Problems."""
+def load(file, inside=()):
+    """(data, places) of a YAML file with what it extends: of several files and itself, the last one that says something counts. The
+    name is never another's. `inside`: the files that extend this one. Raises Problems."""
+    data, places = _read(file)
+    if not isinstance(data, dict) or 'extends' not in data:
+        return data, places
+    named, merged, found = data.pop('extends'), {}, Places(file)
+    for name in named if isinstance(named, list) else [named]:
+        path, at = os.path.join(os.path.dirname(file), str(name)), places.at(('extends',))
+        if os.path.realpath(path) in (*inside, os.path.realpath(file)):
+            raise Problems([f'{at}: {path} extends itself; remove it here or there'])
+        if not os.path.isfile(path):
+            raise Problems([f'{at}: {path}: no such file; extends names files beside this one'])
+        base, base_places = load(path, (*inside, os.path.realpath(file)))
+        merged = _patched(merged, base)
+        found.take(base_places)
+    merged.pop('name', None)
+    found.take(places)
+    return _patched(merged, data), found
+
+
+def _patched(base, patch):
+    """A JSON merge patch (RFC 7396): mappings are merged key by key, null removes, everything else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(base) if isinstance(base, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = _patched(result.get(key), value)
+    return result
+
+
+def _read(file):
+    """(data, places) of one file. Raises Problems."""
     try:
         with open(file, encoding='utf-8') as stream:
             text = stream.read()

@@ -7,25 +7,28 @@ from . import metrics, plan
 from .content import Contents
 from .control import Control
 from .crew import KINDS, MOST
-from .errors import Failure, Interrupted
+from .errors import Failure, Interrupted, suggest
 from .live import load_lines
 from .pipeline import resolve
 from .stage import StageRun
 
 
 class Selection:
-    """Which stages to look at, and which of them to run in any case."""
+    """Which stages to look at, and which of them to run in any case. `rows`: only for these rows, and what they share."""
 
-    def __init__(self, pipeline, only=None, since=None, force=False, again=None):
-        names = set(pipeline.stages)
+    def __init__(self, pipeline, only=None, since=None, force=False, again=None, rows=None):
+        for row in rows or ():
+            if row not in pipeline.rows:
+                raise Failure(f"{pipeline.file}: there is no row '{row}'{suggest(row, pipeline.rows)}", 2)
+        names = {n for n, stage in pipeline.stages.items() if not rows or stage.row is None or stage.row in rows}
         if only:
-            names = set(pipeline.select(only))
+            names &= set(pipeline.select(only))
         start = since or again
         if start:
             first = set(pipeline.select(start))
             names &= first | {n for n, above in pipeline.ancestors.items() if above & first}
         self.names = names
-        self.forced = names if force else set(pipeline.select(again)) if again else set()
+        self.forced = names if force else set(pipeline.select(again)) & names if again else set()
 
 
 class Executor:
@@ -135,7 +138,7 @@ class Executor:
             shutil.rmtree(folder, ignore_errors=True)
             old = None
         os.makedirs(folder, exist_ok=True)
-        record = {'kind': stage.kind, 'base': stage.base, 'seed': stage.seed, 'parts': parts, 'state': 'running',
+        record = {'kind': stage.kind, 'base': stage.group, 'label': stage.label, 'seed': stage.seed, 'parts': parts, 'state': 'running',
                   'values': plan.arguments(self.pipeline, stage, self.run.path), 'feed': stage.feed, 'why': decision.why,
                   'dataset': self._dataset(stage), 'began': time.time(), 'seconds': old.get('seconds', 0) if old else 0}
         self.records[stage.name] = record

@@ -1,7 +1,7 @@
 """A pipeline as a picture: `tandem graph FILE` and the report.
 
 A card per stage, in columns by what it needs: on top its workers, then name, kind and settings, at the bottom what it leaves. Lines lead from an
-artefact to who reads it; dashed ones only order stages. Copies for seeds share a card. The SVG needs no other file, and has
+artefact to who reads it; dashed ones only order stages. Copies for rows and seeds share a card. The SVG needs no other file, and has
 colours for light and dark pages.
 """
 import html
@@ -39,7 +39,7 @@ class _Card:
     """A stage to draw. `files`: what it leaves and others may read."""
 
     def __init__(self, pipeline, stage, copies):
-        self.stage, self.name, self.copies = stage, stage.base, copies
+        self.stage, self.name, self.copied = stage, stage.base, stage.name != stage.base
         self.files, self.lines = list(_LEAVES.get(stage.kind, [])), _settings(pipeline, stage, copies)
 
     @property
@@ -48,16 +48,19 @@ class _Card:
 
 
 def _settings(pipeline, stage, copies):
-    """The first settings of a stage, in a line or two; its seeds if it runs once for each."""
-    shown = lambda value: REFERENCE.sub(r'\1', value) if copies and isinstance(value, str) else resolve(pipeline, stage, value, 'run')
+    """The first settings that all copies of a stage share, in a line or two, below what it is copied for."""
+    shown = lambda value: REFERENCE.sub(r'\1', value) if copied and isinstance(value, str) else resolve(pipeline, stage, value, 'run')
+    copied = [_cut(f"{what} {', '.join(dict.fromkeys(map(str, found)))}", _CHARS) for what, found in
+              (('rows', [c.row for c in copies]), ('seeds', [c.copy for c in copies])) if found[0] is not None]
+    own = {'out', 'result', 'seed'}.union(*(c.row_values for c in copies))
     words = [f'{key} {text_of(shown(value))}' for key, value in stage.values.items()
-             if key not in ('out', 'result', 'seed') and isinstance(value, (str, int, float)) and '/' not in text_of(value)]
+             if key not in own and isinstance(value, (str, int, float)) and '/' not in text_of(value)]
     words = [_cut(word, _CHARS) for word in words]
-    lines = [_cut('seeds ' + ', '.join(map(str, copies)), _CHARS)] if copies else []
+    lines = list(copied)
     for word in words:
-        if len(lines) > bool(copies) and len(lines[-1]) + 3 + len(word) <= _CHARS:
+        if len(lines) > len(copied) and len(lines[-1]) + 3 + len(word) <= _CHARS:
             lines[-1] += ' · ' + word
-        elif len(lines) < _MOST_LINES + bool(copies):
+        elif len(lines) < _MOST_LINES + len(copied):
             lines.append(word)
         else:
             break
@@ -82,8 +85,7 @@ def _edges(pipeline, cards):
         for path, text in card.stage.texts():
             value = resolve(pipeline, card.stage, text, '${run}')
             for base in ancestors:
-                folder = '${run}/' + next(s.name for s in pipeline.stages.values()
-                                          if s.base == base and (s.seed == card.stage.seed or s.name == base))
+                folder = '${run}/' + pipeline.company(base, card.stage)
                 whole = outs[base] and not cards[base].stage.feed and value == outs[base]
                 if whole or value.startswith(folder + '/') or value == folder:
                     file = os.path.basename(value) if value != folder else ''
@@ -105,7 +107,7 @@ def draw(pipeline):
     for stage in pipeline.stages.values():
         copies.setdefault(stage.base, []).append(stage)
     for base, stages in copies.items():
-        cards[base] = _Card(pipeline, stages[0], [s.seed for s in stages] if stages[0].name != base else [])
+        cards[base] = _Card(pipeline, stages[0], stages)
     edges = _edges(pipeline, cards)
     places, lines, columns, bottom = layout({n: c.height for n, c in cards.items()}, [(a, b, 0 if kind == 'feed' else 1) for a, b, kind, _ in edges], _WIDTH, _GAP)
     width = 2 * _MARGIN + columns * _WIDTH + (columns - 1) * _GAP
@@ -117,7 +119,7 @@ def draw(pipeline):
     shift = lambda point: (point[0] + _MARGIN, point[1] + _TOP)
     tops = {name: shift(at) for name, at in places.items()}
     drawn = [_edge(cards, tops, edge, [shift(p) for p in line]) for edge, line in zip(edges, lines)]
-    parts += [_rest_of_stack(card, *tops[name]) for name, card in cards.items() if card.copies]
+    parts += [_rest_of_stack(card, *tops[name]) for name, card in cards.items() if card.copied]
     parts += [line for line, _ in drawn]
     parts += [_card(card, *tops[name]) for name, card in cards.items()]
     parts += [ends for _, ends in drawn]

@@ -1,12 +1,13 @@
 """A pipeline file as checked stages.
 
-`load` reads the file, applies --set, checks it against the schema, copies stages for their seeds, and checks the graph, the
-references and every flag. All problems are reported together, each with file, line and the fix.
+`load` reads the file, applies --set, checks it against the schema, copies stages for rows and seeds, and checks the graph, the
+references, every flag and the table. All problems are reported together, each with file, line and the fix.
 """
 import collections
 import re
 
-from . import document, schema
+from . import document, schema, table
+from .copies import stages_of
 from .errors import Failure, Problems, suggest
 from .programs import ROOT
 
@@ -14,50 +15,28 @@ REFERENCE = re.compile(r'\$\{([^}]*)\}')
 GENERAL = ('run', 'root', 'name', 'seed')
 
 
-class Stage:
-    """One stage. `values`: its flags, references unresolved. `base`: its name in the file; differs for seeded copies."""
-
-    def __init__(self, base, entry, seed=None, copied=False):
-        self.base, self.seed = base, seed
-        self.name = f'{base}-{seed}' if copied else base
-        self.kind = entry['run']
-        self.needs = list(entry.get('needs', []))
-        self.feed = dict(entry['feed']) if 'feed' in entry else None
-        self.values = dict(entry.get('with', {}))
-        self.program = None
-
-    @property
-    def path(self):
-        return ('stages', self.base)
-
-    def texts(self):
-        """(path in the document, text) of every value that may hold a reference."""
-        for key, value in self.values.items():
-            for one in value if isinstance(value, list) else [value]:
-                if isinstance(one, str):
-                    yield self.path + ('with', key), one
-        if self.feed:
-            for key in ('dataset', 'key', 'allow'):
-                if key in self.feed:
-                    yield self.path + ('feed', key), self.feed[key]
-
-
 class Pipeline:
-    """`stages`: name to Stage, needs before what needs them. `ancestors`: name to the set of all it needs."""
+    """`stages`: name to Stage, needs before what needs them. `ancestors`: name to the set of all it needs. `rows`: names of the rows.
+    `table`: what the table shows, for the run folder; None without one."""
 
-    def __init__(self, file, name, seed, stages):
-        self.file, self.name, self.seed, self.stages = file, name, seed, stages
+    def __init__(self, file, data, stages):
+        self.file, self.name, self.seed, self.stages = file, data['name'], data.get('seed'), stages
+        self.rows, self.table = list(data.get('rows', {})), table.definition(data, stages)
         self.ancestors = {}
         for stage in stages.values():
             self.ancestors[stage.name] = set(stage.needs).union(*(self.ancestors[n] for n in stage.needs))
 
     def select(self, word):
-        """Names of the stages called `word`: one, or all copies of a seeded one. Raises Failure."""
-        names = [s.name for s in self.stages.values() if word in (s.name, s.base)]
+        """Names of the stages called `word`: one, or all copies of one. Raises Failure."""
+        names = [s.name for s in self.stages.values() if word in (s.name, s.group, s.base)]
         if not names:
-            known = {s.base for s in self.stages.values()} | set(self.stages)
+            known = {word for s in self.stages.values() for word in (s.name, s.group, s.base)}
             raise Failure(f"{self.file}: there is no stage '{word}'{suggest(word, known)}", 2)
         return names
+
+    def company(self, base, stage):
+        """The name of the copy of `base` that `stage` means."""
+        return next(s.name for s in self.stages.values() if s.base == base and s.goes_with(stage))
 
 
 def load(file, sets=(), programs=None):
@@ -67,9 +46,11 @@ def load(file, sets=(), programs=None):
     found = schema.problems(data, places)
     if found:
         raise Problems(found)
-    order = _order(data['stages'], places)
-    stages = _copies(data, order, places)
-    pipeline = Pipeline(file, data['name'], data.get('seed'), stages)
+    stages = stages_of(data, places)
+    found = list(table.problems(data, stages, places))
+    if found:
+        raise Problems(found)
+    pipeline = Pipeline(file, data, stages)
     found = [line for stage in stages.values() for line in _reference_problems(pipeline, stage, places)]
     if programs:
         for stage in stages.values():
@@ -86,25 +67,41 @@ def load(file, sets=(), programs=None):
 # --- --set ------------------------------------------------------------------------------------------------------------
 
 def _apply_sets(data, places, sets):
-    stages = data.get('stages') if isinstance(data, dict) else None
     for text in sets:
         key, equals, value = text.partition('=')
         if not equals or not key:
             raise Problems([f"--set {text}: write it as stage.key=value"])
-        value = document.scalar(value)
-        parts = key.split('.')
-        if parts == ['seed']:
-            path = ('seed',)
-        elif len(parts) == 2:
-            path = ('stages', parts[0]) + (('seeds',) if parts[1] == 'seeds' else ('with', parts[1]))
-        elif len(parts) == 3 and parts[1] == 'feed':
-            path = ('stages', *parts)
-        else:
-            raise Problems([f'--set {text}: the key is stage.key, stage.feed.key, stage.seeds or seed'])
-        if path[0] == 'stages' and isinstance(stages, dict) and path[1] not in stages:
-            raise Problems([f"--set {text}: there is no stage '{path[1]}'{suggest(path[1], stages)}"])
-        _put(data, path, value)
+        path = _set_path(key.split('.'), data, text)
+        if path[0] == 'stages' and path[2] == 'with':
+            for row in _mapping(data, 'rows'):
+                _mapping(data, 'rows', row, 'with', path[1]).pop(path[3], None)  # it is for all rows
+        _put(data, path, document.scalar(value))
         places.note(path, f'--set {text}')
+
+
+def _set_path(parts, data, text):
+    """Where in the document the value of `--set TEXT` goes. Raises Problems."""
+    if parts == ['seed']:
+        return ('seed',)
+    stages, rows = _mapping(data, 'stages'), _mapping(data, 'rows')
+    copies = {f'{stage}-{row}': (stage, row) for stage in stages for row in rows}
+    if len(parts) == 2 and parts[0] in copies and parts[0] not in stages:
+        stage, row = copies[parts[0]]
+        return ('rows', row, 'with', stage, parts[1])
+    if stages and len(parts) > 1 and parts[0] not in stages:
+        raise Problems([f"--set {text}: there is no stage '{parts[0]}'{suggest(parts[0], stages)}"])
+    if len(parts) == 2:
+        return ('stages', parts[0]) + (('seeds',) if parts[1] == 'seeds' else ('with', parts[1]))
+    if len(parts) == 3 and parts[1] == 'feed':
+        return ('stages', *parts)
+    raise Problems([f'--set {text}: the key is stage.key, stage.feed.key, stage.seeds or seed'])
+
+
+def _mapping(data, *path):
+    """The mapping at a path of an unchecked document; an empty one if there is none."""
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data if isinstance(data, dict) else {}
 
 
 def _put(data, path, value):
@@ -114,62 +111,6 @@ def _put(data, path, value):
         data = data.setdefault(key, {})
     if isinstance(data, dict):
         data[path[-1]] = value
-
-
-# --- The graph --------------------------------------------------------------------------------------------------------
-
-def _order(stages, places):
-    """Stage names, needs first, otherwise in file order."""
-    found = []
-    for name, entry in stages.items():
-        for i, need in enumerate(entry.get('needs', [])):
-            if need not in stages:
-                found.append(f"{places.at(('stages', name, 'needs', i))}: stage '{name}' needs '{need}', which is not "
-                             f'in this file{suggest(need, stages)}')
-    if found:
-        raise Problems(found)
-    order, open_names = [], []
-
-    def visit(name):
-        if name in order:
-            return
-        if name in open_names:
-            cycle = open_names[open_names.index(name):] + [name]
-            raise Problems([f"{places.at(('stages', name, 'needs'))}: the stages need each other in a circle: "
-                            f"{' -> '.join(cycle)}; remove one of these needs"])
-        open_names.append(name)
-        for need in stages[name].get('needs', []):
-            visit(need)
-        open_names.pop()
-        order.append(name)
-
-    for name in stages:
-        visit(name)
-    return order
-
-
-def _copies(data, order, places):
-    """Stages with seeded ones copied, and with them the stages that need them."""
-    seeds, stages = {}, {}
-    for name in order:
-        entry = data['stages'][name]
-        seeds[name] = entry.get('seeds')
-        for need in entry.get('needs', []):
-            if not seeds[need]:
-                continue
-            if seeds[name] and seeds[name] != seeds[need]:
-                raise Problems([f"{places.at(('stages', name, 'needs'))}: stage '{name}' runs for the seeds {seeds[name]} "
-                                f"and '{need}', which it needs, for {seeds[need]}; make them the same"])
-            seeds[name] = seeds[need]
-        for seed in seeds[name] or [None]:
-            own = data.get('seed') if seed is None else seed
-            stage = Stage(name, entry, own, copied=seed is not None)
-            stage.needs = [f'{n}-{seed}' if seeds[n] else n for n in stage.needs]
-            if stage.name in stages:
-                raise Problems([f"{places.at(stage.path)}: the copy {stage.name} of stage '{name}' has the name of "
-                                'another stage; rename one'])
-            stages[stage.name] = stage
-    return stages
 
 
 # --- References, flags, paths -----------------------------------------------------------------------------------------
@@ -205,7 +146,7 @@ def _program_problems(stage, programs, places):
         found.append(f"{places.at(stage.path + ('feed',))}: {where}: {stage.kind} takes no feed; remove it")
     managed = {'progress', 'resume'} | ({'dataset', 'listen', 'key', 'allow'} if program.consumer else set())
     for key, value in stage.values.items():
-        place = places.at(stage.path + ('with', key))
+        place = places.at(stage.path_of(key))
         if key in managed:
             instead = f'; write feed: {{{key}: ...}}' if key in ('dataset', 'listen', 'key', 'allow') else '; remove it'
             found.append(f"{place}: {where}: {key} is set by the supervisor{instead}")
@@ -238,7 +179,7 @@ def _path_problems(pipeline, places):
     for stage in pipeline.stages.values():
         out = resolve(pipeline, stage, stage.values.get('out', ''), '${run}')
         if out in makers and out:
-            found.append(f"{places.at(stage.path + ('with', 'out'))}: stages '{makers[out]}' and '{stage.name}' both write to "
+            found.append(f"{places.at(stage.path_of('out'))}: stages '{makers[out]}' and '{stage.name}' both write to "
                          f'{out}; give each its own out')
         makers[out] = stage.name
     for stage in pipeline.stages.values():
@@ -266,7 +207,6 @@ def resolve(pipeline, stage, value, run):
         general = {'run': run, 'root': ROOT, 'name': pipeline.name, 'seed': stage.seed}
         if word in general:
             return str(general[word])
-        copies = [s.name for s in pipeline.stages.values() if s.base == word and s.seed == stage.seed]
-        return f'{run}/{copies[0] if copies else word}'
+        return f'{run}/{pipeline.company(word, stage)}'
 
     return REFERENCE.sub(replace, value)

@@ -11,17 +11,18 @@ from . import charts, results
 from .live import count, duration
 from .programs import text_of
 from .state import write_text
+from .table import as_html
 
 _CSS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report.css')
 _TERM_NAMES = {'total': 'total', 'inv': 'invariance', 'equi': 'equivariance', 'trans': 'transformation'}
 
 
-def write(run, programs):
-    """Writes the report and returns its path. What is missing (no stage has run yet) is left out."""
+def write(run, programs, table=None):
+    """Writes the report and returns its path. What is missing (no stage has run yet) is left out. `table`: the run's Table."""
     with open(_CSS, encoding='utf-8') as stream:
         css = stream.read()
     name = run.state.get('pipeline', {}).get('name', os.path.basename(run.path))
-    sections = [_head(run, name), _accuracy(run), _losses(run), _pairs(run, programs), _graph(run), _stages(run), _settings(run)]
+    sections = [_head(run, name), as_html(table) if table else '', _accuracy(run), _losses(run), _pairs(run, programs), _graph(run), _stages(run), _settings(run)]
     page = ('<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f'<title>{_e(name)} · Tandem</title><style>\n{css}</style></head><body><main>\n'

@@ -68,7 +68,9 @@ def accuracy(result):
 
 
 def label_of(run, record):
-    """What a linear evaluation evaluated: 'STL', 'SimCLR', 'random weights', or the stage's own name."""
+    """What a linear evaluation evaluated: its row in the table, 'STL', 'SimCLR', 'random weights', or the stage's own name."""
+    if record.get('label'):
+        return record['label']
     weights = str(record['values'].get('weights', ''))
     if weights.startswith('random:'):
         return 'random weights'

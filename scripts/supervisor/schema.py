@@ -9,6 +9,7 @@ SCHEMA = os.path.join(ROOT, 'schemas', 'pipeline.schema.json')
 _TYPES = {'object': 'a mapping (key: value)', 'array': 'a list', 'string': 'text', 'integer': 'a whole number',
           'number': 'a number', 'boolean': 'true or false'}
 _RESERVED = 'run, root, name and seed'
+_NAMED = {('stages',): 'stage name', ('rows',): 'row name', ('table', 'columns'): 'column name'}
 
 
 def problems(document, places):
@@ -52,8 +53,10 @@ def _explain(error):
         yield path, f'{where}{_name(path)} must be {bound} {error.validator_value}, not {error.instance}'
     elif keyword == 'uniqueItems':
         yield path, f'{where}{_name(path)} names something twice'
+    elif keyword == 'enum':
+        yield path, f"{where}{_name(path)} must be {' or '.join(map(text_of, error.validator_value))}, not {_shown(error.instance)}"
     elif keyword == 'pattern':
-        yield path + _key_of(error, path), f"{where}'{error.instance}' is not a valid {'stage name' if path == ('stages',) else _name(path)}: " \
+        yield path + _key_of(error, path), f"{where}'{error.instance}' is not a valid {_NAMED.get(path, _name(path))}: " \
                                            'start with a letter, then letters, digits, - or _'
     elif keyword == 'not':
         yield path + _key_of(error, path), f"a stage cannot be called '{error.instance}': ${{...}} keeps " \
@@ -64,13 +67,13 @@ def _explain(error):
 
 def _key_of(error, path):
     """Errors about a mapping's keys stand at the mapping; the key itself has a line of its own."""
-    return (error.instance,) if path == ('stages',) else ()
+    return (error.instance,) if path in _NAMED else ()
 
 
 def _where(path):
     path = list(path)
-    if len(path) > 1 and path[0] == 'stages':
-        return f"stage '{path[1]}': " + (f'{path[2]}: ' if len(path) > 3 else '')
+    if len(path) > 1 and path[0] in ('stages', 'rows'):
+        return f"{path[0][:-1]} '{path[1]}': " + (f'{path[2]}: ' if len(path) > 3 else '')
     return ''
 
 

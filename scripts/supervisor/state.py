@@ -124,12 +124,16 @@ class RunFolder:
                           f'--run {self.path}, or choose another --run')
         self.load()
         self.state['pipeline'] = {'file': os.path.abspath(pipeline.file), 'name': pipeline.name,
-                                  'stages': list(pipeline.stages)}
+                                  'stages': list(pipeline.stages), 'table': pipeline.table}
 
     def records(self):
         """{name: record} of the pipeline's stages that have run, in the pipeline's order."""
         found = self.state['stages']
         return {n: found[n] for n in self.state.get('pipeline', {}).get('stages', []) if n in found}
+
+    def table(self):
+        """What the pipeline's table shows (`table.definition`); None if it has none."""
+        return self.state.get('pipeline', {}).get('table')
 
     def hashes(self):
         return read_json(os.path.join(self._own, 'hashes.json'), {})
