@@ -141,8 +141,11 @@ class Pages(unittest.TestCase):
             subprocess.run(['sh', '-n', f'{ROOT}/{script}'], check=True)
 
     def test_pipeline_files_are_valid(self):
+        folder = tempfile.mkdtemp(dir='.')
         for file in glob.glob(f'{ROOT}/pipelines/*.yaml'):
-            subprocess.run([f'{ROOT}/scripts/tandem', 'validate', file], check=True, stdout=subprocess.DEVNULL)
+            for words in (['validate', file], ['run', file, '--dry-run', '--run', f'{folder}/run']):
+                subprocess.run([f'{ROOT}/scripts/tandem', *words], check=True, stdout=subprocess.DEVNULL)
+        self.assertEqual(os.listdir(folder), [])
 
     def test_no_block_is_left_out(self):
         names = {n for n in dir(Blocks) if n.startswith('test_')}
