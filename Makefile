@@ -14,6 +14,7 @@ CC     ?= gcc
 ifeq ($(origin CC),default)
 CC     := gcc
 endif
+CXX    := g++# emulated CUDA kernels (tests)
 
 comma := ,
 Q := $(if $(filter 1,$(V)),,@)
@@ -42,14 +43,24 @@ override LDFLAGS  += -Wl,--as-needed -pthread -fopenmp
 BLAS     := $(if $(filter 1,$(CPU_MATH)),$(firstword $(wildcard /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)/openblas-openmp)))
 LDFLAGS  += $(if $(BLAS),-L$(BLAS) -Wl$(comma)-rpath$(comma)$(BLAS))
 LDLIBS   := -lzmq -lmsgpackc -llmdb -ljpeg -lpng $(if $(filter 1,$(CPU_MATH)),-ldnnl -lopenblas -llbfgs) -ljansson -lxxhash -lm
+# Kernels: machine code for the A100's and the H100's families, PTX for what comes after. C++ without its run-time library.
+CUDA_CODE := $(foreach sm,80 90,-gencode arch=compute_$(sm),code=sm_$(sm)) -gencode arch=compute_90,code=compute_90
+CXX_LEAN  := -fPIC -fno-exceptions -fno-rtti -fno-threadsafe-statics
+CXX_FLAGS := -std=c++20 -O3 -g -pthread $(CXX_LEAN)
+CXX_WARN  := -Wall -Wextra -Wno-missing-field-initializers
+NVCC_FLAGS := -std=c++20 -O3 -lineinfo $(CUDA_CODE) -Xcompiler "$(CXX_LEAN) $(CXX_WARN)"
 ifeq ($(HAVE_CUDA),1)
 override CPPFLAGS += -isystem $(CUDA_HOME)/include
+LDLIBS += $(CUDA_HOME)/lib64/libcudart_static.a -ldl -lrt
 endif
 ifeq ($(WERROR),1)
 WARN += -Werror
+CXX_WARN += -Werror
+NVCC_FLAGS += -Werror all-warnings
 endif
 ifneq ($(SAN),)
 override CFLAGS  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+CXX_FLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 override LDFLAGS += -fsanitize=$(SAN)
 endif
 
@@ -60,10 +71,11 @@ endif
 # --- Sources -------------------------------------------------------------------------------------------------------
 
 # What of these files this build has.
-LEFT_OUT := $(if $(filter 1,$(HAVE_CUDA)),,%_cuda.c %/backends/cuda.c common/nn/cuda/% tests/unit/nn/cuda/%) \
+LEFT_OUT := $(if $(filter 1,$(HAVE_CUDA)),,%_cuda.c %_cuda.cu %/backends/cuda.c common/nn/cuda/% tests/unit/nn/cuda/%) \
             $(if $(filter 1,$(CPU_MATH)),,%_cpu.c %/backends/cpu.c common/nn/cpu.c stages/linear/% tests/unit/stages/linear/%)
 built     = $(filter-out $(LEFT_OUT),$(wildcard $(1)))
 COMMON   := $(call built,common/*/*.c common/*/*/*.c)
+KERNELS  := $(call built,common/*/*/*.cu)
 STAGES   := $(notdir $(patsubst %/main.c,%,$(call built,stages/*/main.c)))
 ARCHIVES := $(sort $(foreach f,$(call built,stages/*/*.c),$(word 2,$(subst /, ,$(f)))))
 stage_src = $(wildcard stages/$(1)/*.c stages/$(1)/*/*.c)
@@ -78,7 +90,7 @@ registry_transform_op := $(wildcard common/transform/ops/*.c)
 registry_format       := $(wildcard stages/ingest/formats/*.c)
 registry_base         := $(wildcard stages/train/bases/*.c)
 registry_method       := $(wildcard stages/train/methods/*.c)
-registry_kernel       := $(call built,common/nn/*/*_ref.c common/nn/*/*_cpu.c common/nn/*/*_cuda.c)
+registry_kernel       := $(call built,common/nn/*/*_ref.c common/nn/*/*_cpu.c common/nn/*/*_cuda.c common/nn/*/*_cuda.cu)
 registry_optimiser    := $(filter-out %_ref.c %_cpu.c %_cuda.c,$(wildcard common/nn/optimisers/*.c))
 registry_backend      := $(call built,common/nn/backends/*.c)
 
@@ -105,6 +117,7 @@ SIMD         := $(filter %_simd.c,$(COMMON))
 
 LIB         := $(BUILD)/libtandem.a
 LIB_OBJ     := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(SIMD),$(COMMON))) \
+               $(KERNELS:%.cu=$(BUILD)/%.o) \
                $(foreach isa,$(ISAS),$(SIMD:%.c=$(BUILD)/%.$(isa).o)) $(call registries_of,common)
 BIN         := $(STAGES:%=$(BUILD)/bin/tandem-%)
 UNIT_BIN    := $(UNIT:tests/%.c=$(BUILD)/tests/%)
@@ -138,6 +151,11 @@ $(BUILD)/%.o: %.c $(BUILD)/.flags
 	@echo '  CC $<'
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
 
+$(BUILD)/%.o: %.cu $(BUILD)/.flags
+	@mkdir -p $(@D)
+	@echo '  NVCC $<'
+	$(Q)$(NVCC) $(NVCC_FLAGS) -Icommon -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+
 define isa_rules
 $(BUILD)/%.$(1).o: %.c $(BUILD)/.flags
 	@mkdir -p $$(@D)
@@ -152,20 +170,60 @@ $(BUILD)/common/nn/%_cpu.o $(BUILD)/common/nn/%_loops.o: override CFLAGS += -ffp
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/.flags
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -c -o $@ $<
 
+# A file that is written when its text changes, for rules to depend on.
+stamp = $(shell mkdir -p $(dir $(1)); echo '$(2)' | cmp -s - $(1) || echo '$(2)' > $(1))
+
+# FOLDER, TYPE, the variable that lists its files
 define registry_rules
-$(BUILD)/gen/$(1)_registry.c: scripts/registry $(registry_$(1)) $(BUILD)/.registry-$(1)
-	@mkdir -p $$(@D)
-	@scripts/registry $(1) $(registry_$(1)) > $$@
-$(BUILD)/.registry-$(1): FORCE
-	@mkdir -p $$(@D); echo '$(registry_$(1))' | cmp -s - $$@ || echo '$(registry_$(1))' > $$@
+$(call stamp,$(1)/.$(2),$($(3)))
+$(1)/$(2)_registry.c: scripts/registry $($(3)) $(1)/.$(2)
+	@scripts/registry $(2) $($(3)) > $$@
 endef
-$(foreach r,$(REGISTRIES),$(eval $(call registry_rules,$(r))))
+$(foreach r,$(REGISTRIES),$(eval $(call registry_rules,$(BUILD)/gen,$(r),registry_$(r))))
 
 # Rebuild when the switches change.
-FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) $(LDFLAGS) $(HAVE_CUDA)
-$(BUILD)/.flags: FORCE
-	@mkdir -p $(@D); echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
-FORCE:
+FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) $(CXX_FLAGS) $(CXX_WARN) $(LDFLAGS) $(if $(filter 1,$(HAVE_CUDA)),$(subst ",,$(NVCC_FLAGS)))
+$(call stamp,$(BUILD)/.flags,$(FLAGS))
+
+# --- CUDA under emulation (tests/emulation): the backend and its kernels compiled for the CPU, run by the parity tests -----
+
+# What calls NVIDIA's libraries stays out; tests/emulation/NAME_emulated.c stands for common/nn/cuda/NAME.c.
+EMU       := $(BUILD)/emulated
+CUDA_SRC  := $(wildcard $(foreach e,c cu,common/nn/backends/cuda.$(e) common/nn/cuda/*.$(e) common/nn/*/*_cuda.$(e)))
+EMU_OWN   := $(filter-out %_test.c,$(wildcard tests/emulation/*.c tests/emulation/*.cc))
+EMU_SRC   := $(filter-out $(patsubst %,common/nn/cuda/%.c,dnn matmul libraries descriptor),$(CUDA_SRC)) $(EMU_OWN)
+EMU_OBJ   := $(addprefix $(EMU)/,$(addsuffix .o,$(basename $(EMU_SRC))) gen/kernel_registry.o gen/backend_registry.o)
+EMU_TESTS := $(filter tests/parity/%,$(UNIT)) $(wildcard tests/emulation/*_test.c)
+EMU_BIN   := $(patsubst %.c,$(BUILD)/tests/parity/emulated/%,$(notdir $(EMU_TESTS)))
+EMU_FLAGS := -Itests/emulation/include -Itests/emulation
+
+tests: $(EMU_BIN)
+
+registry_emulated_kernel  := $(wildcard common/nn/*/*_ref.c) $(filter %_cuda.c %_cuda.cu,$(CUDA_SRC))
+registry_emulated_backend := common/nn/backends/ref.c common/nn/backends/cuda.c
+$(foreach r,kernel backend,$(eval $(call registry_rules,$(EMU)/gen,$(r),registry_emulated_$(r))))
+
+$(EMU)/gen/%.o: $(EMU)/gen/%.c $(BUILD)/.flags
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) -c -o $@ $<
+$(EMU)/%.o: %.c $(BUILD)/.flags
+	@mkdir -p $(@D)
+	@echo '  CC $< (emulated)'
+	$(Q)$(CC) $(EMU_FLAGS) $(CPPFLAGS) $(CFLAGS) $(WARN) -MMD -MP -c -o $@ $<
+define emulated_cxx
+$(EMU)/%.o: %.$(1) $(BUILD)/.flags
+	@mkdir -p $$(@D)
+	@echo '  CXX $$< (emulated)'
+	$(Q)$(CXX) -x c++ $(EMU_FLAGS) $(CPPFLAGS) $(CXX_FLAGS) $(CXX_WARN) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach ext,cu cc,$(eval $(call emulated_cxx,$(ext))))
+
+define emulated_test
+$(BUILD)/tests/parity/emulated/$(basename $(notdir $(1))): $(EMU)/$(1:%.c=%.o) $(EMU_OBJ) $(LIB)
+	@mkdir -p $$(@D)
+	@echo '  LD $$@'
+	$(Q)$(CXX) $(LDFLAGS) -o $$@ $$^ -lcmocka $(LDLIBS)
+endef
+$(foreach t,$(EMU_TESTS),$(eval $(call emulated_test,$(t))))
 
 # --- Tests ------------------------------------------------------------------------------------------------------------
 
@@ -215,8 +273,9 @@ fuzz:
 # --- Habits -----------------------------------------------------------------------------------------------------------
 
 C_FILES := $(shell find common stages tests -name '*.[ch]' 2>/dev/null)
+CXX_FILES := $(wildcard common/*/*/*.cu common/*/*/*.cuh tests/emulation/*.cc)
 format:
-	clang-format -i $(C_FILES)
+	clang-format -i $(C_FILES) $(CXX_FILES)
 
 lint:
 	scripts/lint $(C_FILES)

@@ -15,13 +15,21 @@
 #include "nn/cost.h"
 #include "nn/graph.h"
 
+/* What one number of a tensor is, where it is not the backend's ordinary one. */
+enum element { ELEMENT_OWN, ELEMENT_BF16 };
+
 /* How a backend orders one tensor in memory.
  * block 0: row-major. block b > 0: [N, ceil(C/b), H, W, b], padded channels zero (b >= C is NHWC).
  * opaque: the backend's own description instead, kept alive by whoever fixed the layout. */
 struct layout {
   int64_t block;
   const void *opaque;
+  enum element element;
 };
+
+static inline bool layout_equal(struct layout a, struct layout b) {
+  return a.block == b.block && a.opaque == b.opaque && a.element == b.element;
+}
 
 enum tensor_role { TENSOR_INPUT, TENSOR_PARAM, TENSOR_BUFFER, TENSOR_RESULT };
 
@@ -112,10 +120,13 @@ struct kernel {
 
 struct backend {
   const char *name;
-  size_t element; /* bytes of one number on the device */
+  size_t element; /* bytes of one ordinary number on the device */
   enum status (*open)(void **device, const struct graph_config *config);
   void (*close)(void *device);
   void (*enter)(void *device); /* before kernels run on the calling thread */
+  /* How a tensor lies where no kernel says otherwise; NULL: row-major. With it every tensor is laid out
+   * before the first `prepare`, which may still change its output's layout. */
+  struct layout (*layout)(void *device, const struct tensor *t);
   enum status (*alloc)(void *device, size_t bytes, void **memory); /* zeroed, aligned for any kernel */
   void (*release)(void *device, void *memory);
   size_t (*bytes)(const struct shape *shape, struct layout layout); /* a multiple of element */
@@ -124,7 +135,8 @@ struct backend {
   enum status (*download)(void *device, const struct tensor *t, const void *at, void *host, bool host_f64);
   enum status (*pixels)(void *device, const struct tensor *t, const uint8_t *nhwc, const double mean[3],
                         const double std[3]);
-  enum status (*add)(void *device, void *to, const void *from, size_t bytes); /* to += from */
+  /* to += from, two that lie as t does */
+  enum status (*add)(void *device, const struct tensor *t, void *to, const void *from);
 };
 
 /* Looks up the generated registries. NULL if there is none. */

@@ -53,7 +53,8 @@ static enum status unknown_device(const char *device) {
     size_t at = strlen(known);
     snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", (*b)->name);
   }
-  return fail(E_ARG, "unknown device '%s'; this build has: %s", device, known);
+  return fail(E_ARG, "unknown device '%s'; this build has: %s%s", device, known,
+              backend_find("cuda", 4) ? "" : " (cuda comes with a build where nvcc is on the PATH)");
 }
 
 enum status graph_open(struct graph **out, const struct graph_config *config) {

@@ -37,12 +37,22 @@ enum graph_mode {
   GRAPH_INFERENCE /* forward only, BatchNorm uses running statistics */
 };
 
+/* Of a backend that has the choice. */
+enum precision {
+  PRECISION_F32,
+  PRECISION_TF32, /* products of convolutions and matrices from numbers rounded to 10 bits of mantissa */
+  PRECISION_BF16 /* activations and their gradients in 16 bits; parameters, statistics and losses in float32 */
+};
+
 struct graph_config {
   const char *device; /* "ref" (float64), "cpu", "cuda[:N]" */
   enum graph_mode mode;
   int threads; /* 0: all cores */
   bool
       plan_only; /* graph_plan takes no memory for tensors; the graph can be looked at but neither filled nor run */
+  enum precision precision;
+  bool
+      deterministic; /* the same bytes on the same GPU, whatever it costs; "ref" and "cpu" always give them */
 };
 
 /* Errors: E_ARG (unknown device; lists them), E_DEVICE (what is missing), E_MEMORY. */

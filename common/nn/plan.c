@@ -60,7 +60,7 @@ bool tensor_lay_out(struct tensor *t, struct layout layout) {
     t->laid_out = true;
     return true;
   }
-  return t->layout.block == layout.block && t->layout.opaque == layout.opaque;
+  return layout_equal(t->layout, layout);
 }
 
 /* Shadows lie in memory as what they stand for, whose kernel came before theirs. */
@@ -73,11 +73,18 @@ static void lay_out_shadows(const struct node *n) {
 
 static enum status check_shadow(const struct tensor *t) {
   const struct tensor *of = t->shadow_of;
-  if (!of || (t->layout.block == of->layout.block && t->layout.opaque == of->layout.opaque)) return OK;
+  if (!of || layout_equal(t->layout, of->layout)) return OK;
   return fail(E_DEVICE, "%s was used before %s and lies otherwise in memory", t->name, of->name);
 }
 
+/* A backend with one rule for all leaves nothing to choose. */
+static void lay_out_all(struct graph *g) {
+  for (int32_t i = 0; i < g->n_tensors && g->backend->layout; i++)
+    tensor_lay_out(g->tensors[i], g->backend->layout(g->run.device, g->tensors[i]));
+}
+
 static enum status prepare_nodes(struct graph *g) {
+  lay_out_all(g);
   for (int32_t i = 0; i < g->n_nodes; i++) {
     struct node *n = g->nodes[i];
     const struct kernel *kernel = kernel_find(n->op->name, g->backend->name);

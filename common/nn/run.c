@@ -84,7 +84,7 @@ enum status graph_forward(struct graph *g) {
 static enum status merge_gradients(struct graph *g, struct node *n) {
   enum status st = OK;
   for (int k = 0; k < n->n_in && st == OK; k++) {
-    if (n->merge[k]) st = g->backend->add(g->run.device, n->merge[k], n->in_grad[k], n->in[k]->bytes);
+    if (n->merge[k]) st = g->backend->add(g->run.device, n->in[k], n->merge[k], n->in_grad[k]);
   }
   return st;
 }

@@ -41,15 +41,30 @@ static inline void op_lay_out(struct graph *g, enum op_layout layout) {
   tensor_lay_out(x, (struct layout){layout == OP_NHWC ? x->shape.dim[1] : layout == OP_BY_8 ? 8 : 16, NULL});
 }
 
-/* A built, planned, initialised graph and its root. */
-static inline struct graph *op_graph(const struct op_case *c, const char *device, enum graph_mode mode,
-                                     enum op_layout layout, struct value *y) {
+/* A backend, and how far it may be from `ref`. */
+struct op_target {
+  const char *device;
+  double tolerance;
+  enum precision precision;
+};
+static const struct op_target op_ref = {"ref", 0, PRECISION_F32};
+
+static inline struct graph *op_built(const struct op_case *c, const struct op_target *on,
+                                     enum graph_mode mode, struct value *y) {
   struct graph *g = NULL;
-  OP_OK(graph_open(&g, &(struct graph_config){device, mode, 2}));
+  OP_OK(graph_open(&g, &(struct graph_config){
+                           .device = on->device, .mode = mode, .threads = 2, .precision = on->precision}));
   *y = c->build(g, c->arg);
   graph_output(g, "y", *y);
+  return g;
+}
+
+/* A built, planned, initialised graph and its root. */
+static inline struct graph *op_graph(const struct op_case *c, const struct op_target *on,
+                                     enum graph_mode mode, enum op_layout layout, struct value *y) {
+  struct graph *g = op_built(c, on, mode, y);
   op_lay_out(g, layout);
-  if (graph_plan_vjp(g, *y) != OK) fail_msg("%s on %s: %s", c->name, device, fail_message());
+  if (graph_plan_vjp(g, *y) != OK) fail_msg("%s on %s: %s", c->name, on->device, fail_message());
   OP_OK(graph_init(g, 11));
   return g;
 }
@@ -110,7 +125,7 @@ static inline double op_slope(struct graph *g, struct value y, const double *cot
 /* Compares at most some 60 elements of each gradient, evenly spread. */
 static inline void op_check_gradients(const struct op_case *c) {
   struct value y;
-  struct graph *g = op_graph(c, "ref", GRAPH_TRAIN, OP_FREE, &y);
+  struct graph *g = op_graph(c, &op_ref, GRAPH_TRAIN, OP_FREE, &y);
   double *cotangent = op_cotangent(g, y);
   OP_OK(graph_forward(g));
   OP_OK(graph_backward(g));
@@ -142,10 +157,11 @@ static inline void op_compare(const struct op_case *c, const char *what, struct 
   free(b);
 }
 
-static inline void op_check_mode(const struct op_case *c, const char *device, enum graph_mode mode,
-                                 enum op_layout layout, double tolerance) {
+static inline void op_check_mode(const struct op_case *c, const struct op_target *on, enum graph_mode mode,
+                                 enum op_layout layout) {
+  const double tolerance = on->tolerance;
   struct value y, y_ref;
-  struct graph *g = op_graph(c, device, mode, layout, &y), *ref = op_graph(c, "ref", mode, OP_FREE, &y_ref);
+  struct graph *g = op_graph(c, on, mode, layout, &y), *ref = op_graph(c, &op_ref, mode, OP_FREE, &y_ref);
   const struct graph_tensor *tensors;
   size_t n_tensors = graph_tensors(ref, &tensors);
   if (mode == GRAPH_TRAIN) {
@@ -174,31 +190,73 @@ static inline void op_check_all(const struct op_case *cases, size_t count) {
   for (size_t i = 0; i < count; i++) op_check_gradients(&cases[i]);
 }
 
-/* 1e-4 relative is float32 with sums of a few thousand terms. */
-static inline void op_check_parity(const struct op_case *cases, size_t count, const char *device) {
-  for (size_t i = 0; i < count; i++) {
-    for (enum op_layout layout = OP_FREE; layout < OP_LAYOUTS; layout++) {
-      op_check_mode(&cases[i], device, GRAPH_TRAIN, layout, 1e-4);
-    }
-    op_check_mode(&cases[i], device, GRAPH_FORWARD, OP_FREE, 1e-4);
-    op_check_mode(&cases[i], device, GRAPH_INFERENCE, OP_FREE, 1e-4);
-  }
+static inline void op_check_case(const struct op_case *c, const struct op_target *on) {
+  /* Where the backend leaves layouts open, in each of them. */
+  int layouts = backend_find(on->device, strlen(on->device))->layout ? 1 : OP_LAYOUTS;
+  for (int i = 0; i < layouts; i++) op_check_mode(c, on, GRAPH_TRAIN, (enum op_layout)i);
+  op_check_mode(c, on, GRAPH_FORWARD, OP_FREE);
+  op_check_mode(c, on, GRAPH_INFERENCE, OP_FREE);
 }
 
-/* main of an op's test: its `cases`. */
-#define OP_TEST_MAIN()                                                                                       \
+/* Whether an op of the case has no kernel on the backend, which is said. */
+static inline bool op_lacks(const struct op_case *c, const struct op_target *on) {
+  struct value y;
+  struct graph *g = op_built(c, on, GRAPH_TRAIN, &y);
+  enum status st = graph_plan_vjp(g, y);
+  graph_close(&g);
+  bool lacks = st == E_DEVICE && strstr(fail_message(), "kernel for");
+  if (lacks) print_message("%s: %s\n", c->name, fail_message());
+  return lacks;
+}
+
+static inline bool op_opens(const struct op_target *on) {
+  struct graph *g = NULL;
+  enum status st = graph_open(&g, &(struct graph_config){.device = on->device, .precision = on->precision});
+  graph_close(&g);
+  if (st != OK) print_message("%s\n", fail_message());
+  return st == OK;
+}
+
+/* Parity of all cases. Without the device, or where a kernel is missing, a counted skip. */
+static inline void op_check_parity(const struct op_case *cases, size_t count, const struct op_target *on) {
+  size_t lacking = 0;
+  if (!op_opens(on)) skip();
+  for (size_t i = 0; i < count; i++) {
+    bool lacks = op_lacks(&cases[i], on);
+    if (!lacks) op_check_case(&cases[i], on);
+    lacking += lacks;
+  }
+  if (lacking) skip();
+}
+
+static inline bool op_has(const char *backend) { return backend_find(backend, strlen(backend)) != NULL; }
+
+/* Tolerances: float32 with sums of a few thousand terms; products of 10 and of 7 bits of mantissa. */
+#define OP_PARITY_TEST(name, ...)                                                                            \
+  static void name(void **state) {                                                                           \
+    (void)state;                                                                                             \
+    op_check_parity(cases, sizeof cases / sizeof *cases, &(struct op_target){__VA_ARGS__});                  \
+  }
+
+/* main of an op's test: its `cases`, and tests of its own. The backends are those of the program: without CUDA
+ * in the build it has no cuda; under emulation, only that. */
+#define OP_TEST_MAIN(...)                                                                                    \
   static void gradients_match_finite_differences(void **state) {                                             \
     (void)state;                                                                                             \
     op_check_all(cases, sizeof cases / sizeof *cases);                                                       \
   }                                                                                                          \
-  static void cpu_matches_ref(void **state) {                                                                \
-    (void)state;                                                                                             \
-    op_check_parity(cases, sizeof cases / sizeof *cases, "cpu");                                             \
-  }                                                                                                          \
+  OP_PARITY_TEST(cpu_matches_ref, "cpu", 1e-4, PRECISION_F32)                                                \
+  OP_PARITY_TEST(cuda_matches_ref, "cuda", 1e-4, PRECISION_F32)                                              \
+  OP_PARITY_TEST(cuda_tf32_matches_ref, "cuda", 1e-3, PRECISION_TF32)                                        \
+  OP_PARITY_TEST(cuda_bf16_matches_ref, "cuda", 2e-2, PRECISION_BF16)                                        \
   int main(void) {                                                                                           \
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_match_finite_differences),                 \
-                                       cmocka_unit_test(cpu_matches_ref)};                                   \
-    return cmocka_run_group_tests(tests, NULL, NULL);                                                        \
+    const struct CMUnitTest on_cpu[] = {cmocka_unit_test(gradients_match_finite_differences),                \
+                                        cmocka_unit_test(cpu_matches_ref), __VA_ARGS__};                     \
+    const struct CMUnitTest on_cuda[] = {cmocka_unit_test(cuda_matches_ref),                                 \
+                                         cmocka_unit_test(cuda_tf32_matches_ref),                            \
+                                         cmocka_unit_test(cuda_bf16_matches_ref)};                           \
+    int failed = op_has("cpu") ? cmocka_run_group_tests(on_cpu, NULL, NULL) : 0;                             \
+    return failed + (op_has("cuda") ? cmocka_run_group_tests(on_cuda, NULL, NULL) : 0);                      \
   }
 
 #endif

@@ -34,19 +34,4 @@ static void turns_are_counter_clockwise(void **state) {
   }
 }
 
-static void gradients_match_finite_differences(void **state) {
-  (void)state;
-  op_check_all(cases, sizeof cases / sizeof *cases);
-}
-
-static void cpu_matches_ref(void **state) {
-  (void)state;
-  op_check_parity(cases, sizeof cases / sizeof *cases, "cpu");
-}
-
-int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(turns_are_counter_clockwise),
-                                     cmocka_unit_test(gradients_match_finite_differences),
-                                     cmocka_unit_test(cpu_matches_ref)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
-}
+OP_TEST_MAIN(cmocka_unit_test(turns_are_counter_clockwise))

@@ -109,11 +109,11 @@ static enum status cpu_pixels(void *device, const struct tensor *t, const uint8_
   return OK;
 }
 
-static enum status cpu_add(void *device, void *to, const void *from, size_t bytes) {
+static enum status cpu_add(void *device, const struct tensor *t, void *to, const void *from) {
   (void)device;
   float *a = to;
   const float *b = from;
-  int64_t n = (int64_t)(bytes / sizeof *a);
+  int64_t n = (int64_t)(t->bytes / sizeof *a);
 #pragma omp parallel for simd schedule(static)
   for (int64_t i = 0; i < n; i++) a[i] += b[i];
   return OK;

@@ -67,11 +67,11 @@ static enum status ref_pixels(void *device, const struct tensor *t, const uint8_
   return OK;
 }
 
-static enum status ref_add(void *device, void *to, const void *from, size_t bytes) {
+static enum status ref_add(void *device, const struct tensor *t, void *to, const void *from) {
   (void)device;
   double *a = to;
   const double *b = from;
-  for (size_t i = 0; i < bytes / sizeof *a; i++) a[i] += b[i];
+  for (size_t i = 0; i < t->bytes / sizeof *a; i++) a[i] += b[i];
   return OK;
 }
 

@@ -1,0 +1,33 @@
+/* bfloat16: the upper half of a float, rounded to nearest even. For kernels, and for the host's conversions. */
+#ifndef NN_CUDA_BF16_H
+#define NN_CUDA_BF16_H
+
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __CUDACC__
+#define BF16_INLINE static __host__ __device__ inline
+#else
+#define BF16_INLINE static inline
+#endif
+
+typedef struct {
+  uint16_t bits;
+} bf16;
+
+BF16_INLINE float bf16_widen(bf16 x) {
+  uint32_t bits = (uint32_t)x.bits << 16;
+  float wide;
+  memcpy(&wide, &bits, sizeof wide);
+  return wide;
+}
+
+BF16_INLINE bf16 bf16_round(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  bf16 nan = {(uint16_t)(bits >> 16 | 0x40)}; /* quiet: the carry below could make it infinite */
+  bf16 near = {(uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+  return x != x ? nan : near;
+}
+
+#endif

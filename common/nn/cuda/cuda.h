@@ -1,0 +1,49 @@
+/* What the CUDA kernels share: the device and its streams, layouts, status checks. C; kernels include
+ * launch.cuh, which has the rest.
+ *
+ * Tensors [N,C,H,W] are NHWC with the channels padded by zeros to a multiple of CUDA_LANES; others are
+ * row-major. Every tensor, gradient, saved state and scratch begins at a multiple of 256 bytes, and what lies
+ * between its end and the next multiple belongs to it: a kernel may read and write whole vectors there.
+ * Everything runs on one stream, in order. */
+#ifndef NN_CUDA_H
+#define NN_CUDA_H
+
+#include <cuda_runtime_api.h>
+
+#include "nn/engine.h"
+
+enum { CUDA_LANES = 8 }; /* numbers of a vector: 16 bytes of bf16 */
+
+struct cuda {
+  int device, processors; /* streaming multiprocessors */
+  enum precision precision;
+  bool deterministic;
+  cudaStream_t stream; /* of all computation */
+  struct pixel_ring *pixels;
+};
+
+/* CUDA's status as ours; `what` names the failed call. */
+enum status cuda_check(cudaError_t error, const char *what);
+
+/* The size of one number. */
+size_t cuda_element_bytes(enum element element);
+
+/* Numbers in memory, the padding of channels included. */
+int64_t cuda_count(const struct shape *shape, struct layout layout);
+size_t cuda_bytes(const struct shape *shape, struct layout layout);
+
+/* Of images: a copy stream with its buffers. Made when the first images come. */
+void pixel_ring_close(struct pixel_ring **ring); /* accepts NULL; nulls */
+
+/* Images on the device, as bytes [N, H, W, 3], to t. */
+enum status cuda_normalise(struct cuda *cuda, const struct tensor *t, const uint8_t *nhwc,
+                           const double mean[3], const double std[3]);
+
+/* Transfers (struct backend). */
+enum status cuda_upload(void *device, const struct tensor *t, void *at, const void *host, bool host_f64);
+enum status cuda_download(void *device, const struct tensor *t, const void *at, void *host, bool host_f64);
+enum status cuda_pixels(void *device, const struct tensor *t, const uint8_t *nhwc, const double mean[3],
+                        const double std[3]);
+enum status cuda_accumulate(void *device, const struct tensor *t, void *to, const void *from);
+
+#endif

@@ -1,0 +1,176 @@
+/* Threads of a block as fibers. A thread runs until it ends or waits at a barrier; one that never waits is an
+ * ordinary call, and the next thread runs on the same stack. Blocks run one after another. */
+#include <ucontext.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "cuda_runtime.h"
+#include "streams.h"
+
+uint3 threadIdx, blockIdx;
+dim3 blockDim, gridDim;
+
+namespace {
+enum { STACK = 256 << 10, MAX_THREADS = 1024, WARP = 32, SHARED_LIMIT = 48 << 10 };
+
+struct fiber {
+  ucontext_t context;
+  std::unique_ptr<char[]> stack;
+  uint3 thread;             /* whose turn it was when the fiber parked */
+  const size_t *generation; /* of the barrier it waits at; NULL: idle */
+  size_t seen;
+};
+
+struct barrier {
+  size_t arrived = 0, generation = 0;
+};
+
+struct warp {
+  barrier meet;
+  uint64_t slot[WARP];
+};
+
+struct block_run {
+  const std::function<void()> *thread;
+  size_t n_threads, next; /* threads of the block; the next to begin */
+  barrier all;
+  std::vector<warp> warps;
+};
+
+block_run block;
+std::vector<std::unique_ptr<fiber>> fibers; /* kept for the next block */
+fiber *running;
+ucontext_t scheduler;
+std::vector<unsigned char> shared_memory;
+
+uint3 place_of(size_t i) {
+  return {(unsigned)(i % blockDim.x), (unsigned)(i / blockDim.x % blockDim.y),
+          (unsigned)(i / blockDim.x / blockDim.y)};
+}
+
+size_t linear() {
+  return threadIdx.x + (size_t)blockDim.x * (threadIdx.y + (size_t)blockDim.y * threadIdx.z);
+}
+
+void run_threads() {
+  for (;;) {
+    while (block.next < block.n_threads) {
+      threadIdx = place_of(block.next++);
+      (*block.thread)();
+    }
+    running->generation = nullptr;
+    swapcontext(&running->context, &scheduler);
+  }
+}
+
+void resume(fiber *f) {
+  running = f;
+  if (f->generation) threadIdx = f->thread;
+  f->generation = nullptr;
+  swapcontext(&scheduler, &f->context);
+}
+
+fiber *idle_fiber() {
+  for (auto &f : fibers) {
+    if (!f->generation) return f.get();
+  }
+  fibers.push_back(std::make_unique<fiber>());
+  fiber *f = fibers.back().get();
+  f->stack.reset(new char[STACK]);
+  f->generation = nullptr;
+  getcontext(&f->context);
+  f->context.uc_stack.ss_sp = f->stack.get();
+  f->context.uc_stack.ss_size = STACK;
+  f->context.uc_link = nullptr;
+  makecontext(&f->context, run_threads, 0);
+  return f;
+}
+
+/* Until `count` threads have come. */
+void wait_at(barrier *b, size_t count) {
+  if (++b->arrived == count) {
+    b->arrived = 0;
+    b->generation++;
+    return;
+  }
+  running->thread = threadIdx;
+  running->generation = &b->generation;
+  running->seen = b->generation;
+  swapcontext(&running->context, &scheduler);
+}
+
+void run_block() {
+  block.next = 0;
+  block.all = barrier{};
+  block.warps.assign((block.n_threads + WARP - 1) / WARP, warp{});
+  std::fill(shared_memory.begin(), shared_memory.end(), 0xff);
+  for (;;) {
+    bool waits = false, moved = false;
+    while (block.next < block.n_threads) resume(idle_fiber());
+    for (size_t i = 0; i < fibers.size(); i++) {
+      fiber *f = fibers[i].get();
+      if (!f->generation) continue;
+      waits = true;
+      if (*f->generation == f->seen) continue;
+      moved = true;
+      resume(f);
+    }
+    if (!waits) return;
+    if (!moved) emulation::die("threads of a block wait for others that ended or wait elsewhere");
+  }
+}
+
+void run_grid(dim3 grid, dim3 threads, size_t shared_bytes, const std::function<void()> &thread) {
+  gridDim = grid;
+  blockDim = threads;
+  block.thread = &thread;
+  block.n_threads = (size_t)threads.x * threads.y * threads.z;
+  shared_memory.resize(shared_bytes + 16);
+  for (unsigned z = 0; z < grid.z; z++) {
+    for (unsigned y = 0; y < grid.y; y++) {
+      for (unsigned x = 0; x < grid.x; x++) {
+        blockIdx = {x, y, z};
+        run_block();
+      }
+    }
+  }
+}
+} // namespace
+
+namespace emulation {
+cudaError_t launch(dim3 grid, dim3 threads, size_t shared_bytes, cudaStream_t stream,
+                   std::function<void()> thread) {
+  size_t n = (size_t)threads.x * threads.y * threads.z;
+  bool fits = n >= 1 && n <= MAX_THREADS && threads.z <= 64 && grid.x >= 1 && grid.y >= 1 && grid.z >= 1 &&
+              grid.x <= 0x7fffffff && grid.y <= 65535 && grid.z <= 65535 && shared_bytes <= SHARED_LIMIT;
+  if (!fits) return set_error(cudaErrorInvalidConfiguration);
+  return enqueue(stream, [=] { run_grid(grid, threads, shared_bytes, thread); });
+}
+
+void *dynamic_shared() {
+  auto at = (uintptr_t)shared_memory.data();
+  return (void *)((at + 15) / 16 * 16);
+}
+
+void block_barrier() { wait_at(&block.all, block.n_threads); }
+
+unsigned lane() { return (unsigned)(linear() % WARP); }
+
+void warp_barrier(unsigned mask) {
+  size_t w = linear() / WARP, lanes = std::min<size_t>(WARP, block.n_threads - w * WARP);
+  if (lanes < WARP || mask != 0xffffffffu) die("warp functions are for whole warps");
+  wait_at(&block.warps[w].meet, lanes);
+}
+
+uint64_t warp_exchange(unsigned mask, uint64_t bits, unsigned source) {
+  warp &w = block.warps[linear() / WARP];
+  w.slot[lane()] = bits;
+  warp_barrier(mask);
+  uint64_t theirs = w.slot[source];
+  warp_barrier(mask);
+  return theirs;
+}
+} // namespace emulation

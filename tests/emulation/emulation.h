@@ -1,0 +1,35 @@
+/* What tests and emulated libraries ask of the emulation beyond CUDA's API. */
+#ifndef EMULATION_H
+#define EMULATION_H
+
+#include <stddef.h>
+
+#include "cuda_runtime_api.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A library call: `work` runs in stream order, where device memory can be read and written, with a copy of
+ * `arguments` as they are now. */
+cudaError_t emulation_enqueue(cudaStream_t stream, void (*work)(void *arguments), const void *arguments,
+                              size_t bytes);
+
+/* Device memory can be touched from here to the end: for tests that look into it after a synchronisation. */
+void emulation_begin_access(void);
+void emulation_end_access(void);
+
+/* The machine that is emulated from now on. */
+struct emulation_machine {
+  int devices;    /* 0: cudaErrorNoDevice */
+  int driver;     /* as cudaDriverGetVersion: 13000; 0: none installed */
+  int capability; /* 90: sm_90 */
+  size_t memory;  /* bytes of device memory */
+};
+void emulation_set_machine(struct emulation_machine machine);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

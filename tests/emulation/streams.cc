@@ -1,0 +1,195 @@
+/* Streams, events and graphs. Work is kept back until somebody waits for it: whoever reads too early sees old
+ * values, every time. */
+#include "streams.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <vector>
+
+#include "emulation.h"
+
+using work = std::function<void()>;
+
+struct CUgraph_st {
+  std::vector<work> nodes;
+};
+struct CUgraphExec_st {
+  std::vector<work> nodes;
+};
+struct CUstream_st {
+  std::deque<work> queue;
+  size_t issued = 0, done = 0;
+  CUgraph_st *recording = nullptr;
+  bool broken = false; /* something was called that must not be recorded */
+};
+struct CUevent_st {
+  CUstream_st *stream = nullptr;
+  size_t position = 0;
+};
+
+namespace {
+int n_recording;
+cudaError_t last_error = cudaSuccess;
+
+void drain(CUstream_st *stream, size_t position) {
+  while (stream->done < position) {
+    work next = std::move(stream->queue.front());
+    stream->queue.pop_front();
+    emulation_begin_access();
+    next();
+    emulation_end_access();
+    stream->done++;
+  }
+}
+
+cudaError_t refuse_recording(CUstream_st *stream) {
+  stream->broken = true;
+  return emulation::set_error(cudaErrorStreamCaptureUnsupported);
+}
+} // namespace
+
+namespace emulation {
+cudaError_t set_error(cudaError_t error) {
+  if (error != cudaSuccess) last_error = error;
+  return error;
+}
+
+cudaError_t enqueue(cudaStream_t stream, work item) {
+  if (!stream) die("work on the default stream, which would wait for no stream of ours");
+  if (stream->recording) {
+    stream->recording->nodes.push_back(std::move(item));
+  } else {
+    stream->queue.push_back(std::move(item));
+    stream->issued++;
+  }
+  return cudaSuccess;
+}
+
+bool capturing() { return n_recording > 0; }
+
+void die(const char *what) {
+  fprintf(stderr, "CUDA emulation: %s\n", what);
+  abort();
+}
+} // namespace emulation
+
+extern "C" {
+
+cudaError_t emulation_enqueue(cudaStream_t stream, void (*call)(void *), const void *arguments,
+                              size_t bytes) {
+  std::vector<char> copied((const char *)arguments, (const char *)arguments + bytes);
+  return emulation::enqueue(stream, [call, copied]() mutable { call(copied.data()); });
+}
+
+const char *cudaGetErrorString(cudaError_t error) {
+  switch (error) {
+  case cudaSuccess: return "no error";
+  case cudaErrorMemoryAllocation: return "out of memory";
+  case cudaErrorInvalidConfiguration: return "invalid configuration argument";
+  case cudaErrorInsufficientDriver: return "CUDA driver version is insufficient for CUDA runtime version";
+  case cudaErrorNoDevice: return "no CUDA-capable device is detected";
+  case cudaErrorInvalidDevice: return "invalid device ordinal";
+  case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
+  case cudaErrorStreamCaptureIsolation: return "dependency created on uncaptured work in another stream";
+  default: return "invalid argument";
+  }
+}
+
+cudaError_t cudaGetLastError(void) {
+  cudaError_t error = last_error;
+  last_error = cudaSuccess;
+  return error;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
+  *stream = new CUstream_st;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  drain(stream, stream->issued);
+  delete stream;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  if (stream->recording) return refuse_recording(stream);
+  drain(stream, stream->issued);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  if (!event->stream || event->stream == stream) return cudaSuccess;
+  if (stream->recording) {
+    stream->broken = true;
+    return emulation::set_error(cudaErrorStreamCaptureIsolation);
+  }
+  CUstream_st *other = event->stream;
+  size_t position = event->position;
+  return emulation::enqueue(stream, [other, position] { drain(other, position); });
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
+  *event = new CUevent_st;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  if (stream->recording) return refuse_recording(stream); /* events stay outside of our graphs */
+  *event = CUevent_st{stream, stream->issued};
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (event->stream) drain(event->stream, event->position);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode) {
+  if (stream->recording) return refuse_recording(stream);
+  stream->recording = new CUgraph_st;
+  stream->broken = false;
+  n_recording++;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
+  *graph = nullptr;
+  if (!stream->recording) return emulation::set_error(cudaErrorInvalidValue);
+  n_recording--;
+  if (stream->broken) {
+    delete stream->recording;
+  } else {
+    *graph = stream->recording;
+  }
+  stream->recording = nullptr;
+  return stream->broken ? emulation::set_error(cudaErrorStreamCaptureUnsupported) : cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long) {
+  *exec = new CUgraphExec_st{graph->nodes};
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+  for (const work &node : exec->nodes) emulation::enqueue(stream, node);
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  delete exec;
+  return cudaSuccess;
+}
+
+} // extern "C"
