@@ -65,7 +65,6 @@ override LDFLAGS += -fsanitize=$(SAN)
 endif
 
 .DELETE_ON_ERROR:
-.SECONDARY:
 .PHONY: all tests test chaos bench format lint asan tsan fuzz fuzz-targets clean help docs
 
 # --- Sources -------------------------------------------------------------------------------------------------------

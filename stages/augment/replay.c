@@ -10,7 +10,7 @@
 #include "image/isa.h"
 #include "image/jpeg.h"
 #include "image/shrink.h"
-#include "sheet.h"
+#include "sheet/sheet.h"
 #include "store/dataset.h"
 #include "store/safetensors.h"
 #include "wire/shard_hash.h"
@@ -142,7 +142,7 @@ static enum status open_sheet(struct shard *s) {
 
 static enum status render_image(struct shard *s, uint32_t i) {
   struct view_draw draws[POLICY_MAX_VIEWS];
-  float params[POLICY_MAX_VIEWS * POLICY_MAX_PARAMS];
+  const uint8_t *views[POLICY_MAX_VIEWS] = {0};
   sample_image(s, i, draws);
   struct record record;
   struct image image = {0};
@@ -150,14 +150,17 @@ static enum status render_image(struct shard *s, uint32_t i) {
   int32_t shrink = policy_shrink(s->policy, draws);
   if (st == OK) st = decode(&record, shrink, &image);
   struct source source = {image.pixels, {0, 0, image.width, image.height}, s->extents[i], shrink};
-  for (int v = 0; st == OK && v < policy_views(s->policy); v++)
-    st = render_view(s->render, s->policy, v, &draws[v], &source, s->pixels[v] + i * view_bytes(s, v),
+  for (int v = 0; st == OK && v < policy_views(s->policy); v++) {
+    uint8_t *view = s->pixels[v] + i * view_bytes(s, v);
+    views[v] = view;
+    st = render_view(s->render, s->policy, v, &draws[v], &source, view,
                      s->params[v] + i * policy_params(s->policy, v, NULL));
+  }
   if (st == OK && s->sheet && shrink > 1) { /* the sheet shows where the crops lie in the original */
     image_free(&image);
     st = decode(&record, 1, &image);
   }
-  if (st == OK && s->sheet) st = sheet_draw(s->sheet, (int32_t)(i / 2), (int)(i % 2), &image, draws, params);
+  if (st == OK && s->sheet) st = sheet_draw(s->sheet, (int32_t)(i / 2), (int)(i % 2), &image, draws, views);
   image_free(&image);
   return st == OK ? OK : fail_within(st, "sample %" PRIu64, s->ticket.ids.at[i]);
 }
