@@ -129,12 +129,13 @@ enum status updater_step(struct updater *u, const double *rates) {
   double arg[N_ARGS] = {0};
   u->steps++;
   u->rule->arguments(arg, &u->config, u->steps);
+  const double vector_rate = u->rule->vector_rate ? u->rule->vector_rate(u->config.own.bytes) : 1;
   u->params.backend->enter(u->params.device);
   for (size_t i = 0; i < u->n_runs && st == OK; i++) {
     const struct run_of_params *r = &u->runs[i];
     void *state[OPTIMISER_MAX_STATES] = {0};
     for (size_t k = 0; k < u->n_states; k++) state[k] = u->state[k] + r->at;
-    arg[ARG_RATE] = rates[r->rate];
+    arg[ARG_RATE] = rates[r->rate] * (r->vector ? vector_rate : 1);
     arg[ARG_DECAY] = r->decays ? u->config.weight_decay : 0;
     arg[ARG_VECTOR] = r->vector;
     st = u->kernel->update(u->params.device, u->params.theta + r->at, u->params.grad + r->at, state, r->bytes,

@@ -29,6 +29,8 @@ struct optimiser {
   const char *state[OPTIMISER_MAX_STATES]; /* names of the numbers it keeps per parameter; ends with NULL */
   bool whole_tensors;                      /* the kernel takes one parameter at a time */
   bool spares_vectors;                     /* no decay of parameters of one dimension, whatever is asked */
+  /* What the learning rate of parameters of one dimension is multiplied with; takes `whole_tensors`. NULL: 1 */
+  double (*vector_rate)(const void *own);
   /* Fills arg[ARG_OWN...] for step t, from 1. */
   void (*arguments)(double *arg, const struct optimiser_config *c, int64_t t);
 };

@@ -79,7 +79,8 @@ static void parameters_follow_their_own_rates_and_decay(void **state) {
 /* Three steps with given gradients of a weight [2, 3] and a bias [2], against float64 numbers of PyTorch 2.15:
  *
  *   adam: torch.optim.Adam(lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.02)
- *   lars: for the weight g += 0.02 w; g *= 0.001 w.norm() / g.norm(); for both mu = 0.9 mu + g; p -= 5 mu
+ *   lars: for the weight g += 0.02 w; g *= 0.001 w.norm() / g.norm(); for both mu = 0.9 mu + g; p -= 5 mu, the second
+ *         time for the bias p -= 0.12 mu
  *   sgd:  torch.optim.SGD(lr=0.1, momentum=0.9, weight_decay=0.02) */
 static const double start_w[6] = {0.5, -1.25, 2.0, 0.75, -0.3, 1.5}, start_b[2] = {0.2, -0.4};
 static const double gradients_w[3][6] = {
@@ -103,9 +104,16 @@ static const struct reference references[] = {
        0.02355824737634}}},
     {"lars",
      5,
-     {0.001},
+     {0.001, 1},
      {0.478160188967, -1.249206457508, 1.985262273420, 0.762856406916, -0.322308830941, 1.514655065601},
      {-6.525, -1.8625},
+     {{0.00259667375225, 0.00044596268753, 0.00052435434364, -0.00095488193738, 0.00089540463004,
+       0.00026396833847}}},
+    {"lars",
+     5,
+     {0.001, 0.024},
+     {0.478160188967, -1.249206457508, 1.985262273420, 0.762856406916, -0.322308830941, 1.514655065601},
+     {0.0386, -0.4351},
      {{0.00259667375225, 0.00044596268753, 0.00052435434364, -0.00095488193738, 0.00089540463004,
        0.00026396833847}}},
     {"sgd",

@@ -27,6 +27,7 @@ static void values_out_of_range_are_refused_by_flag(void **state) {
 static void every_optimiser_checks_flags_of_its_own(void **state) {
   (void)state;
   static const char *const cases[][3] = {{"lars", "--lars-trust", "0"},
+                                         {"lars", "--lars-vector-rate", "0"},
                                          {"adam", "--adam-beta1", "1"},
                                          {"adam", "--adam-beta2", "-0.1"},
                                          {"adam", "--adam-epsilon", "0"}};
