@@ -284,32 +284,35 @@ static void targets_start_as_copies_and_follow_by_the_schedule(void **state) {
   step_close(&s);
 }
 
-static int rate_classes(const char *base) {
+static double first_of(const struct step *s, const char *name) {
+  double all[256];
+  struct value v = graph_find(s->graph, name);
+  TINY_OK(graph_read_f64(s->graph, v, all, shape_count(graph_shape(s->graph, v))));
+  return all[0];
+}
+
+/* One update of a base with STL at a learning rate; what the named parameters' first elements are before and after. */
+static void move(const char *base, const struct optimiser_options *o, double lr, const char *const names[],
+                 int n, double before[], double after[]) {
   struct step *s = open_step(base, "stl", ones);
   struct updater *updater;
-  int moved = 0;
   make_batch(&batch);
-  TINY_OK(step_optimiser(&updater, s, &(struct optimiser_options){0.1, 0, 0, true}));
+  TINY_OK(step_optimiser(&updater, s, o));
   forward(s, &batch);
-  static const char *const names[] = {"inv_projector.0.weight", "inv_predictor.3.bias",
-                                      "trans_predictor.0.weight", "backbone.conv1.weight"};
-  double before[4], after;
-  for (int k = 0; k < 4; k++) {
-    double all[256];
-    struct value v = graph_find(s->graph, names[k]);
-    TINY_OK(graph_read_f64(s->graph, v, all, shape_count(graph_shape(s->graph, v))));
-    before[k] = all[0];
-  }
-  TINY_OK(step_update(s, updater, &(struct pace){0, 0.1, 0, 10}));
-  for (int k = 0; k < 4; k++) {
-    double all[256];
-    struct value v = graph_find(s->graph, names[k]);
-    TINY_OK(graph_read_f64(s->graph, v, all, shape_count(graph_shape(s->graph, v))));
-    after = all[0];
-    moved |= (after != before[k]) << k;
-  }
+  for (int k = 0; k < n; k++) before[k] = first_of(s, names[k]);
+  TINY_OK(step_update(s, updater, &(struct pace){lr, o->lr, 0, 10}));
+  for (int k = 0; k < n; k++) after[k] = first_of(s, names[k]);
   updater_close(&updater);
   step_close(&s);
+}
+
+static int rate_classes(const char *base) {
+  static const char *const names[] = {"inv_projector.0.weight", "inv_predictor.3.bias",
+                                      "trans_predictor.0.weight", "backbone.conv1.weight"};
+  double before[4], after[4];
+  int moved = 0;
+  move(base, &(struct optimiser_options){0.1, 0, 0, true}, 0, names, 4, before, after);
+  for (int k = 0; k < 4; k++) moved |= (after[k] != before[k]) << k;
   return moved;
 }
 
@@ -318,6 +321,16 @@ static void only_simsiams_predictors_keep_a_constant_rate(void **state) {
   (void)state;
   assert_int_equal(rate_classes("simsiam"), 2 | 4);
   assert_int_equal(rate_classes("byol"), 0);
+}
+
+static void weight_decay_spares_batch_norms_only_if_asked(void **state) {
+  (void)state;
+  static const char *const names[] = {"backbone.conv1.weight", "backbone.bn1.weight"};
+  double before[2], all[2], spared[2];
+  move("simclr", &(struct optimiser_options){0.1, 0, 0.5, true}, 0.1, names, 2, before, all);
+  move("simclr", &(struct optimiser_options){0.1, 0, 0.5, false}, 0.1, names, 2, before, spared);
+  assert_true(all[0] == spared[0]);
+  assert_true(fabs(spared[1] - all[1] - 0.1 * 0.5 * before[1]) < 1e-12);
 }
 
 static enum status open_bad(const char *const *argv, int argc, int64_t third) {
@@ -363,6 +376,7 @@ int main(void) {
       cmocka_unit_test(batch_norms_are_called_once_per_view_and_prediction),
       cmocka_unit_test(targets_start_as_copies_and_follow_by_the_schedule),
       cmocka_unit_test(only_simsiams_predictors_keep_a_constant_rate),
+      cmocka_unit_test(weight_decay_spares_batch_norms_only_if_asked),
       cmocka_unit_test(flags_that_make_no_sense_are_refused_by_name)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
