@@ -53,27 +53,34 @@ static struct value layer(struct model *m, const char *name, int k, struct value
   return linear(m->graph, x, w, b);
 }
 
+enum ending { END_PLAIN, END_BIAS, END_NORM }; /* of the last Linear */
+
 static struct value perceptron(struct model *model, const char *name, const struct widths *widths,
-                               struct value x, int groups, bool last_bias) {
+                               struct value x, int groups, enum ending ending) {
   char norm[NORM_NAME_SIZE];
   for (int k = 0; k < widths->n; k++) {
     bool last = k == widths->n - 1;
-    x = layer(model, name, k, x, widths->width[k], last && last_bias);
-    if (last) break;
+    x = layer(model, name, k, x, widths->width[k], last && ending == END_BIAS);
+    if (last && ending != END_NORM) break;
     snprintf(norm, sizeof norm, "%s.%d", name, 3 * k + 1);
-    x = batch_norm(model->graph, x, norm_params(model, norm, widths->width[k], false, groups), groups, true);
+    x = batch_norm(model->graph, x, norm_params(model, norm, widths->width[k], false, groups), groups, !last);
   }
   return x;
 }
 
 struct value mlp(struct model *model, const char *name, const struct widths *widths, struct value x,
                  int groups) {
-  return perceptron(model, name, widths, x, groups, false);
+  return perceptron(model, name, widths, x, groups, END_PLAIN);
 }
 
 struct value mlp_last_bias(struct model *model, const char *name, const struct widths *widths, struct value x,
                            int groups) {
-  return perceptron(model, name, widths, x, groups, true);
+  return perceptron(model, name, widths, x, groups, END_BIAS);
+}
+
+struct value mlp_last_norm(struct model *model, const char *name, const struct widths *widths, struct value x,
+                           int groups) {
+  return perceptron(model, name, widths, x, groups, END_NORM);
 }
 
 struct value mlp_layer_norm(struct model *model, const char *name, const struct widths *widths,

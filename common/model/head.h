@@ -32,6 +32,10 @@ struct value mlp(struct model *model, const char *name, const struct widths *wid
 struct value mlp_last_bias(struct model *model, const char *name, const struct widths *widths, struct value x,
                            int groups);
 
+/* The same with a BatchNorm after the last Linear, NAME.{3(n-1)+1}.*. */
+struct value mlp_last_norm(struct model *model, const char *name, const struct widths *widths, struct value x,
+                           int groups);
+
 /* [Linear, LayerNorm, ReLU] x (n-1), Linear; a bias in every Linear. Names as above. */
 struct value mlp_layer_norm(struct model *model, const char *name, const struct widths *widths,
                             struct value x);

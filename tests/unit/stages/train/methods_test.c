@@ -333,15 +333,32 @@ static void weight_decay_spares_batch_norms_only_if_asked(void **state) {
   assert_true(fabs(spared[1] - all[1] - 0.1 * 0.5 * before[1]) < 1e-12);
 }
 
-static enum status open_bad(const char *const *argv, int argc, int64_t third) {
+static enum status open_with(struct step **s, const char *const *argv, int argc, int64_t third) {
   struct model_options model = {"resnet10", "cifar", 1};
   struct method_options o;
   const struct command command = {NULL, "", sizeof o, method_opts, NULL, NULL};
   TINY_OK(cli_parse(&command, argc, (char **)(uintptr_t)argv, &o));
+  return step_open(s, &(struct step_config){&model, &o, 4, 8, 8, "ref", 1, third, third});
+}
+
+static enum status open_bad(const char *const *argv, int argc, int64_t third) {
   struct step *s;
-  enum status st = step_open(&s, &(struct step_config){&model, &o, 4, 8, 8, "ref", 1, third, third});
+  enum status st = open_with(&s, argv, argc, third);
   step_close(&s);
   return st;
+}
+
+static void simsiams_projectors_end_with_a_batch_norm_if_asked(void **state) {
+  (void)state;
+  static const char *const argv[] = {"--method",    "simsiam", "--projector",           "6-4",
+                                     "--predictor", "3-4",     "--simsiam-projector-bn"};
+  for (int asked = 0; asked < 2; asked++) {
+    struct step *s;
+    TINY_OK(open_with(&s, argv, 6 + asked, 0));
+    assert_int_equal(graph_find(s->graph, "inv_projector.4.weight").id != 0, asked);
+    assert_int_equal(graph_find(s->graph, "inv_projector.4.running_var").id != 0, asked);
+    step_close(&s);
+  }
 }
 
 static void flags_that_make_no_sense_are_refused_by_name(void **state) {
@@ -377,6 +394,7 @@ int main(void) {
       cmocka_unit_test(targets_start_as_copies_and_follow_by_the_schedule),
       cmocka_unit_test(only_simsiams_predictors_keep_a_constant_rate),
       cmocka_unit_test(weight_decay_spares_batch_norms_only_if_asked),
+      cmocka_unit_test(simsiams_projectors_end_with_a_batch_norm_if_asked),
       cmocka_unit_test(flags_that_make_no_sense_are_refused_by_name)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
