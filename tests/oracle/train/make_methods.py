@@ -1,6 +1,6 @@
 """make_methods.py OUT.safetensors: numbers for methods_test.c, from PyTorch in float64.
 
-Every base with the methods that the paper puts on it, and the other methods on SimCLR: starting weights, inputs, the
+Every base with every method, some with other labels or weights, or a variant of the base: starting weights, inputs, the
 losses before two SGD steps, the gradients of the first, and all parameters and running statistics after the second.
 Written from the equations alone, with autograd (networks.py). The tests only need its output, which is committed as
 methods.safetensors (torch 2.15): float32, losses float64.
@@ -44,9 +44,9 @@ def mean_cosine(a, b):
 class Step(nn.Module):
     """The networks of one base and method, and the losses (total, inv, equi, trans)."""
 
-    def __init__(self, base, method, labels, weights):
+    def __init__(self, base, method, labels, weights, last_norm=False):
         super().__init__()
-        self.base, self.method, self.labels, self.weights = base, method, labels, weights
+        self.base, self.method, self.labels, self.weights, self.last_norm = base, method, labels, weights, last_norm
         self.backbone = ResNet10(1, small=True)
         width = D // 2 if method == 'sie' else D
         if method != 'sen':
@@ -71,7 +71,7 @@ class Step(nn.Module):
                     setattr(self.target, name, copy.deepcopy(getattr(self, name)).requires_grad_(False))
 
     def heads(self, term, width, widths):
-        setattr(self, f'{term}_projector', mlp(width, *widths, last_bias=self.base == 'byol'))
+        setattr(self, f'{term}_projector', mlp(width, *widths, last_bias=self.base == 'byol', last_norm=self.last_norm))
         if self.base in ('byol', 'simsiam'):
             setattr(self, f'{term}_predictor', mlp(widths[-1], 8, widths[-1], last_bias=True))
 
@@ -144,13 +144,15 @@ class Step(nn.Module):
     def sen_terms(self, batch, y1, y2, u1, u2):
         l12, l21 = self.by_label(batch)
         h1, h2 = self.equi_transform(l21, y2), self.equi_transform(l12, y1)
-        return [torch.zeros(()), self.compare('equi', [y1, y2], [h1, h2])]
+        return [torch.zeros(()), self.compare('equi', [y1, y2], [h1, h2], [u1, u2])]
 
     def sie_terms(self, batch, y1, y2, u1, u2):
         l12, l21 = self.by_label(batch)
-        a1, a2, b1, b2 = y1[:, :D // 2], y2[:, :D // 2], y1[:, D // 2:], y2[:, D // 2:]
+        half = lambda y, first: None if y is None else y[:, :D // 2] if first else y[:, D // 2:]
+        a1, a2, t1, t2 = (half(y, True) for y in (y1, y2, u1, u2))
+        b1, b2, s1, s2 = (half(y, False) for y in (y1, y2, u1, u2))
         h1, h2 = self.equi_transform(l21, b2), self.equi_transform(l12, b1)
-        return [self.inv(a1, a2, None, None), self.compare('equi', [b1, b2], [h1, h2])]
+        return [self.inv(a1, a2, t1, t2), self.compare('equi', [b1, b2], [h1, h2], [s1, s2])]
 
     def augself_terms(self, batch, y1, y2, u1, u2):
         both = torch.cat([torch.cat([y1, y2], 1), torch.cat([y2, y1], 1)])
@@ -244,6 +246,10 @@ def main(out):
     for base, method, labels, weights in cases:
         name = '-'.join((base, method) if labels == two else (base, method, *labels))
         tensors |= run(name, Step(base, method, labels, weights), batch)
+    for base in ('byol', 'simsiam', 'barlow'):
+        for method, weights in (('essl', (1, 0.4)), ('sen', (1, 1)), ('sie', (1, 0.7))):
+            tensors |= run(f'{base}-{method}', Step(base, method, two, weights), batch)
+    tensors |= run('simsiam-stl-bn', Step('simsiam', 'stl', two, (1, 1, 0.2), last_norm=True), batch)
     save_file(tensors, out)
 
 

@@ -40,13 +40,15 @@ class ResNet10(nn.Module):
         return self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean((2, 3))
 
 
-def mlp(*widths, last_bias=False):
+def mlp(*widths, last_bias=False, last_norm=False):
     layers = []
     for i, (a, b) in enumerate(zip(widths, widths[1:])):
         last = i == len(widths) - 2
         layers.append(nn.Linear(a, b, bias=last and last_bias))
         if not last:
             layers += [nn.BatchNorm1d(b), nn.ReLU()]
+        elif last_norm:
+            layers.append(nn.BatchNorm1d(b))
     return nn.Sequential(*layers)
 
 
