@@ -113,11 +113,8 @@ static void count_tensor(struct description *d, const struct graph_tensor *t) {
   add_cost(&d->total, &c);
   if (held.updated) {
     m->gradients += held.bytes;
-    /* reads the parameter, its gradient and its state; writes all but the gradient */
     m->optimiser += d->n_states * held.bytes;
-    d->update_bytes += (double)((3 + 2 * d->n_states) * held.bytes);
   }
-  if (held.averaged) d->update_bytes += 3 * (double)held.bytes; /* reads both, writes one */
 }
 
 static void count(struct description *d) {
@@ -131,6 +128,7 @@ static void count(struct description *d) {
   for (size_t i = 0, n = graph_tensors(s->graph, &kept); i < n; i++) count_tensor(d, &kept[i]);
   for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
     if (inputs[i].id) d->memory.inputs += graph_tensor_cost(s->graph, inputs[i]).bytes;
+  d->update_bytes = step_update_bytes(s, d->n_states);
   d->memory.arena = graph_arena_bytes(s->graph);
 }
 

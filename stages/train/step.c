@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/cost.h"
 #include "nn/ema/ema.h"
 #include "nn/weighted_sum/weighted_sum.h"
 #include "store/safetensors.h"
@@ -134,6 +135,18 @@ out:
 enum status step_update(struct step *s, struct updater *updater, const struct pace *pace) {
   enum status st = graph_backward(s->graph);
   return st == OK ? step_move(s, updater, pace) : st;
+}
+
+double step_update_bytes(const struct step *s, size_t n_states) {
+  const struct graph_tensor *kept;
+  double sum = 0;
+  for (size_t i = 0, n = graph_tensors(s->graph, &kept); i < n; i++) {
+    const struct tensor_cost held = graph_tensor_cost(s->graph, kept[i].value);
+    /* reads the parameter, its gradient and its state; writes all but the gradient */
+    if (held.updated) sum += (double)((3 + 2 * n_states) * held.bytes);
+    if (held.averaged) sum += 3 * (double)held.bytes; /* reads both, writes one */
+  }
+  return sum;
 }
 
 enum dtype step_dtype(const struct step *s) { return strcmp(s->device, "ref") == 0 ? DTYPE_F64 : DTYPE_F32; }

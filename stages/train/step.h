@@ -43,6 +43,10 @@ enum status step_move(struct step *s, struct updater *updater, const struct pace
 /* Both: the backward pass and what follows it. */
 enum status step_update(struct step *s, struct updater *updater, const struct pace *pace);
 
+/* The bytes that step_move moves, with an optimiser that keeps n_states numbers per parameter: every one of them
+ * once. 0 before the graph is planned. */
+double step_update_bytes(const struct step *s, size_t n_states);
+
 /* What the weights hold in memory on this device: float64 on ref. */
 enum dtype step_dtype(const struct step *s);
 

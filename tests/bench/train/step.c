@@ -1,4 +1,4 @@
-/* step: times training steps (forward, backward, SGD) on random images, and says where the time goes. One
+/* step: times training steps (forward, backward, update) on random images, and says where the time goes. One
  * JSON line: median and minimum seconds per step, images per second (an image has two views), milliseconds
  * per op and phase. */
 #include <inttypes.h>
@@ -8,11 +8,8 @@
 #include <string.h>
 
 #include "base/cli.h"
-#include "base/clock.h"
-#include "base/rng.h"
 #include "nn/engine.h"
-#include "train/options.h"
-#include "train/step.h"
+#include "train/trial.h"
 
 struct options {
   struct model_options model;
@@ -69,18 +66,6 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* An input that the method takes, from [-2, 2). */
-static enum status fill(struct step *s, struct value v) {
-  int64_t count = v.id ? shape_count(graph_shape(s->graph, v)) : 0;
-  if (!count) return OK;
-  float *x = malloc((size_t)count * sizeof *x);
-  if (!x) return fail(E_MEMORY, "out of memory");
-  for (int64_t i = 0; i < count; i++) x[i] = 4 * rng_unit_f32(philox(1, (uint32_t)i, 0, 0, 0).word[0]) - 2;
-  enum status st = graph_write_f32(s->graph, v, x, count);
-  free(x);
-  return st;
-}
-
 static void print_result(const struct options *o, const struct step *s, double *seconds,
                          const struct profile *p) {
   const char *key;
@@ -101,27 +86,20 @@ static void print_result(const struct options *o, const struct step *s, double *
   json_decref(line);
 }
 
-static enum status time_steps(const struct options *o, struct step *s, struct updater *updater,
-                              struct profile *p) {
+static enum status time_steps(const struct options *o, struct trial *t, struct profile *p) {
   enum status st = OK;
   double *seconds = calloc((size_t)o->steps, sizeof *seconds);
   if (!seconds) return fail(E_MEMORY, "out of memory");
   for (int64_t i = -o->warmup; i < o->steps; i++) {
-    struct losses losses;
-    const struct pace pace = {o->optimiser.lr, o->optimiser.lr, 0, 1};
-    int64_t start = clock_ns();
-    if (i >= 0) graph_observe(s->graph, observe, p);
+    struct trial_times times;
+    if (i == 0) graph_observe(t->step->graph, observe, p);
     p->each = o->profile && i == o->steps - 1;
-    TRY(step_forward(s, &losses));
-    int64_t before_sgd = 0;
-    TRY(graph_backward(s->graph));
-    before_sgd = clock_ns();
-    TRY(step_move(s, updater, &pace));
+    TRY(trial_step(t, o->optimiser.lr, &times));
     if (i < 0) continue;
-    add_time(p->sums, "sgd", clock_ns() - before_sgd);
-    seconds[i] = (double)(clock_ns() - start) * 1e-9;
+    add_time(p->sums, "update", (int64_t)(times.update_s * 1e9));
+    seconds[i] = times.forward_backward_s + times.update_s;
   }
-  print_result(o, s, seconds, p);
+  print_result(o, t->step, seconds, p);
 out:
   free(seconds);
   return st;
@@ -129,25 +107,20 @@ out:
 
 static enum status run(void *state) {
   struct options *o = state;
-  struct step *s = NULL;
-  struct updater *updater = NULL;
+  struct trial t = {0};
   struct profile p = {json_object(), false};
   enum status st = OK;
   if (o->steps < 1 || o->warmup < 0) return fail(E_ARG, "--steps must be at least 1, --warmup at least 0");
   TRY(device_options_resolve(&o->device));
   TRY(model_resolve(&o->model, NULL));
   const int64_t third = (o->size + 1) / 2;
-  TRY(step_open(&s, &(struct step_config){&o->model, &o->method, o->batch, o->size, o->size, o->device.device,
-                                          (int)o->device.threads, third, third}));
-  TRY(graph_init(s->graph, 1));
-  TRY(step_optimiser(&updater, s, &o->optimiser));
-  TRY(fill(s, s->views));
-  TRY(fill(s, s->third));
-  TRY(fill(s, s->labels));
-  TRY(time_steps(o, s, updater, &p));
+  TRY(trial_open(&t,
+                 &(struct step_config){&o->model, &o->method, o->batch, o->size, o->size, o->device.device,
+                                       (int)o->device.threads, third, third},
+                 &o->optimiser));
+  TRY(time_steps(o, &t, &p));
 out:
-  updater_close(&updater);
-  if (s) step_close(&s);
+  trial_close(&t);
   json_decref(p.sums);
   return st;
 }

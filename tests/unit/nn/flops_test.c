@@ -56,6 +56,10 @@ static void a_linear_layer(void **state) {
   struct flops f = flops_of(g, NULL);
   assert_true(f.forward == 2 * 72 + 18);
   assert_true(f.backward == 2 * 72 + 18);
+  /* float64: x, w, b, y; back dy, x and w again, dw, db */
+  const struct node_cost c = graph_node_cost(g, 0);
+  assert_true(c.forward_bytes == 8 * (24 + 12 + 3 + 18));
+  assert_true(c.backward_bytes == 8 * (18 + 24 + 12 + 12 + 3));
   graph_close(&g);
 }
 

@@ -1,0 +1,97 @@
+#include "nn/roofline.h"
+
+#include "base/clock.h"
+#include "nn/add/add.h"
+#include "nn/cost.h"
+#include "nn/gather_rows/gather_rows.h"
+#include "nn/linear/linear.h"
+
+enum {
+  RUNS = 10,
+  COLUMNS = 1024,
+  LEAST_ROWS = 1 << 14,
+  MOST_ROWS = 1 << 18,
+  LEAST_SIDE = 256,
+  MOST_SIDE = 8192
+};
+static const double ENOUGH_S = 5e-3, /* of a run: starting it does not count any more */
+    SLOW_S = 0.1;
+
+/* A computation whose size is doubled until a run of it takes long enough. */
+struct load {
+  struct value (*build)(struct graph *g, int64_t size); /* of one node */
+  double (*amount)(const struct node_cost *c);
+  int64_t least, most;
+};
+
+static struct value product(struct graph *g, int64_t side) {
+  const struct shape square = {2, {side, side}};
+  return linear(g, graph_input(g, "x", square), graph_param(g, "w", square, (struct init){INIT_NORMAL, 1}),
+                (struct value){0});
+}
+
+static double operations(const struct node_cost *c) { return c->flops.forward; }
+
+static struct value sum(struct graph *g, int64_t rows) {
+  const struct shape shape = {2, {rows, COLUMNS}};
+  return add(g, graph_input(g, "a", shape), graph_input(g, "b", shape));
+}
+
+static double bytes(const struct node_cost *c) { return c->forward_bytes; }
+
+/* One row of the result is read back, which waits for the device. */
+static enum status time_run(double *seconds, struct graph *g, struct value row) {
+  double numbers[MOST_SIDE];
+  enum status st = OK;
+  const double began = clock_s();
+  TRY(graph_forward(g));
+  TRY(graph_read_f64(g, row, numbers, shape_count(graph_shape(g, row))));
+  *seconds = clock_s() - began;
+out:
+  return st;
+}
+
+/* The load at one size: the best time of a run, and what it does in that time. */
+static enum status time_size(double *best, double *amount, const struct load *load,
+                             const struct graph_config *config, int64_t size) {
+  struct graph *g = NULL;
+  enum status st = OK;
+  TRY(graph_open(&g, &(struct graph_config){config->device, GRAPH_INFERENCE, config->threads, false}));
+  const struct value row = gather_rows(g, load->build(g, size), (int32_t[]){0}, 1);
+  graph_output(g, "row", row);
+  TRY(graph_plan(g, (struct value){0}));
+  TRY(graph_init(g, 1));
+  const struct node_cost cost = graph_node_cost(g, 0);
+  *amount = load->amount(&cost);
+  for (int i = 0; i < RUNS; i++) {
+    double seconds;
+    TRY(time_run(&seconds, g, row));
+    if (i == 0 || seconds < *best) *best = seconds;
+    if (seconds > SLOW_S) break; /* one run says enough */
+  }
+out:
+  graph_close(&g);
+  return st;
+}
+
+static enum status rate_of(double *rate, const struct load *load, const struct graph_config *config) {
+  double seconds = 0, amount = 0;
+  for (int64_t size = load->least; size <= load->most && seconds < ENOUGH_S; size *= 2) {
+    enum status st = time_size(&seconds, &amount, load, config, size);
+    if (st != OK) return st;
+    *rate = amount / seconds;
+  }
+  return OK;
+}
+
+enum status roofline_measure(struct roofline *out, const struct graph_config *config) {
+  static const struct load compute = {product, operations, LEAST_SIDE, MOST_SIDE},
+                           move = {sum, bytes, LEAST_ROWS, MOST_ROWS};
+  enum status st = rate_of(&out->flops, &compute, config);
+  return st == OK ? rate_of(&out->bytes, &move, config) : st;
+}
+
+double roofline_seconds(const struct roofline *r, double flops, double bytes) {
+  const double compute = flops / r->flops, move = bytes / r->bytes;
+  return compute > move ? compute : move;
+}
