@@ -15,7 +15,7 @@ _WIDTH, _GAP, _MARGIN, _TOP = 236, 84, 26, 62
 _BAND, _TITLE, _LINE, _ROW, _PAD = 34, 30, 16, 24, 10
 _CHARS = 36  # of a line of settings
 _MOST_LINES = 2
-_LEAVES = {'train': ['final.safetensors'], 'linear': ['result.json']}
+_LEAVES = {'train': ['final.safetensors'], 'linear': ['result.json'], 'train cost': ['result.json']}
 _STYLE = '''
 .tg { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
 .tg text { font-family: inherit; fill: #667078; font-size: 11px; font-weight: 400; }

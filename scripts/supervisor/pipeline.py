@@ -134,9 +134,13 @@ def _reference_problems(pipeline, stage, places):
 def _program_problems(stage, programs, places):
     at, where = places.at(stage.path + ('run',)), f"stage '{stage.base}'"
     kinds = programs.kinds()
-    if kinds and stage.kind not in kinds:
-        return [f"{at}: {where}: there is no stage kind '{stage.kind}'{suggest(stage.kind, kinds)}"]
-    stage.program = program = programs.get(stage.kind)
+    executable = stage.kind.split()[0]
+    if kinds and executable not in kinds:
+        return [f"{at}: {where}: there is no stage kind '{executable}'{suggest(executable, kinds)}"]
+    try:
+        stage.program = program = programs.get(stage.kind)
+    except Failure as failure:
+        return [f'{at}: {where}: {failure}']
     if program.worker:
         return [f"{at}: {where}: {stage.kind} is a worker, not a stage; give a stage 'feed: {{{stage.kind}: 1, ...}}'"]
     found = []

@@ -1,7 +1,8 @@
 """The executables build/bin/tandem-* and what flags they take.
 
-A stage kind is an executable: `run: train` starts tandem-train. What it accepts is read from its own --help, so a new
-executable or flag is known here without a word about it, and a misspelt one is found before anything runs.
+A stage kind is an executable, and where it has several commands one of these: `run: train` starts tandem-train, `run: train cost` its
+command cost. What it accepts is read from its own --help, so a new executable, command or flag is known here without a word about it, and
+a misspelt one is found before anything runs.
 """
 import os
 import re
@@ -72,11 +73,11 @@ def text_of(value):
 
 
 class Program:
-    """An executable. `flags`: name to Flag, of its main command."""
+    """An executable, or one command of it. `words`: what starts it; `flags`: name to Flag."""
 
-    def __init__(self, kind, path):
-        self.kind, self.path = kind, path
-        self.flags, self.presets = _read_help(path)
+    def __init__(self, kind, path, command=()):
+        self.kind, self.path, self.words = kind, path, [path, *command]
+        self.flags, self.presets = _read_help(self.words)
 
     def takes(self, flag):
         return flag in self.flags
@@ -111,13 +112,13 @@ class Program:
         return f'{name}: {wrong}' if wrong else None
 
 
-def _read_help(path):
+def _read_help(words):
     try:
-        done = subprocess.run([path, '--help'], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        done = subprocess.run([*words, '--help'], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failure(f'{path}: cannot be started: {error}')
+        raise Failure(f'{words[0]}: cannot be started: {error}')
     if done.returncode:
-        raise Failure(f'{path} --help failed: {(done.stderr or done.stdout).strip() or done.returncode}')
+        raise Failure(f'{" ".join(words)} --help failed: {(done.stderr or done.stdout).strip() or done.returncode}')
     flags, presets, in_presets = {}, [], False
     for line in done.stdout.splitlines():
         in_presets = line.startswith('presets') or in_presets and line.startswith(' ')
@@ -145,8 +146,9 @@ class Programs:
     def get(self, kind):
         """Raises Failure when it is not built."""
         if kind not in self._read:
-            path = os.path.join(self.folder, f'tandem-{kind}')
+            executable, *command = kind.split()
+            path = os.path.join(self.folder, f'tandem-{executable}')
             if not os.access(path, os.X_OK):
                 raise Failure(f'{path} is not there; build it first: make')
-            self._read[kind] = Program(kind, path)
+            self._read[kind] = Program(kind, path, command)
         return self._read[kind]

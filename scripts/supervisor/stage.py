@@ -45,7 +45,7 @@ class StageRun:
             os.remove(self.progress_file)
         consumer = None
         try:
-            consumer = Child(self.stage.name, self._command(), self._log(self.stage.kind), self.run)
+            consumer = Child(self.stage.name, self._command(), self._log(self.stage.kind.replace(' ', '-')), self.run)
             consumer.start(['--resume'] if resume and self.stage.program.takes('resume') else [])
             for kind in KINDS if self.crew else ():
                 self.crew.scale(kind, counts[kind])
@@ -93,7 +93,7 @@ class StageRun:
             values['dataset'] = self._dataset()
             values['listen'] = self._listen()
             values.update(self._keys())
-        return [program.path, *program.arguments(values), '--progress', self.progress_file]
+        return [*program.words, *program.arguments(values), '--progress', self.progress_file]
 
     def _dataset(self):
         return self._path('dataset')

@@ -4,10 +4,16 @@ import os
 import subprocess
 import unittest
 
-from harness import FlowTest, program
+from harness import ROOT, FlowTest, program
 
 SMALL = ('--arch', 'resnet10', '--width', '8', '--size', '16', '--batch', '8', '--projector', '16-8', '--trans-backbone', '16-8',
          '--trans-projector', '8-8', '--threads', '1', '--warmup', '1', '--steps', '3')
+
+TABLE = '''name: tiny-cost
+extends: {root}/pipelines/table1-cost-cpu.yaml
+stages:
+  cost: {{with: {{arch: resnet10, width: 8, size: 16, third-size: 8, batch: 8, threads: 1, rounds: 1, steps: 2}}}}
+'''
 
 
 class CostTest(FlowTest):
@@ -70,6 +76,19 @@ class CostTest(FlowTest):
         for method, base in (('augself', 'simclr'), ('essl', 'barlow')):
             result, _ = self.measured('--method', method, '--base', base)
             self.plausible(result['measured'])
+
+    def test_a_table_of_them(self):
+        with open(f'{self.folder}/tiny.yaml', 'w', encoding='utf-8') as stream:
+            stream.write(TABLE.format(root=ROOT))
+        done = subprocess.run([f'{ROOT}/scripts/tandem', 'run', 'tiny.yaml', '--run', 'run', '--rows', 'stl,essl'], cwd=self.folder,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(f'{self.folder}/run/cost-stl/result.json', encoding='utf-8') as stream:
+            result = json.load(stream)
+        line = next(line.split() for line in done.stdout.splitlines() if ' STL ' in line)
+        self.assertEqual(line[-6:], [f'{x:.3f}' for x in (result['ratio']['forward_backward'], 1.11, result['ratio']['computed_forward_backward'],
+                                                          result['measured']['update_s']['median'], result['ratio']['step'],
+                                                          result['ratio']['computed_step'])])
 
     def test_refusals(self):
         for arguments, message in ((('--against', 'nonsense'), 'nonsense'), (('--steps', '0'), '--steps: 0 is not from 1'),

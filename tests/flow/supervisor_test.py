@@ -41,6 +41,9 @@ class Files(Case):
     def test_an_unknown_kind(self):
         self.mistake('run: train', 'run: trian', "no stage kind 'trian'; did you mean 'train'?")
 
+    def test_an_unknown_command(self):
+        self.mistake('run: train', 'run: train coost', 'train coost --help failed')
+
     def test_a_worker_as_a_stage(self):
         self.mistake('run: train', 'run: augment', 'augment is a worker, not a stage')
 
