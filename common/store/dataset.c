@@ -29,17 +29,9 @@ const struct lmdb_kind dataset_kind = {"dataset", "tandem-ingest makes one", "in
 static const char *const verb = "read the dataset";
 
 static enum status load_meta(struct dataset *d) {
-  enum status st = OK;
-  MDB_dbi dbi;
-  MDB_val key = {strlen(META_KEY), (void *)(uintptr_t)META_KEY}, value;
-  int rc = mdb_dbi_open(d->file.txn, DB_META, 0, &dbi);
-  if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
-    return fail(E_FORMAT, "not a dataset but another LMDB file");
-  TRY_LMDB(rc, verb, d->path);
-  TRY_LMDB(mdb_get(d->file.txn, dbi, &key, &value), verb, d->path);
-  TRY(description_parse(&d->about, value.mv_data, value.mv_size));
-out:
-  return st;
+  MDB_val value;
+  enum status st = lmdb_reader_meta(&d->file, d->path, &dataset_kind, META_KEY, &value);
+  return st == OK ? description_parse(&d->about, value.mv_data, value.mv_size) : st;
 }
 
 /* --- Indexes --- */

@@ -191,17 +191,9 @@ void features_writer_abort(struct features_writer **writer) {
 /* --- Reading --- */
 
 static enum status load_meta(struct lmdb_reader *file, const char *path, struct features_meta *m) {
-  enum status st;
-  MDB_dbi dbi;
-  MDB_val key = {strlen(FEATURES_META), (void *)(uintptr_t)FEATURES_META}, value;
-  int rc = mdb_dbi_open(file->txn, DB_META, 0, &dbi);
-  if (!rc) rc = mdb_get(file->txn, dbi, &key, &value);
-  if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
-    return fail(E_FORMAT, "not a feature store but another LMDB file");
-  TRY_LMDB(rc, "read", path);
-  TRY(features_meta_parse(m, value.mv_data, value.mv_size));
-out:
-  return st;
+  MDB_val value;
+  enum status st = lmdb_reader_meta(file, path, &features_kind, FEATURES_META, &value);
+  return st == OK ? features_meta_parse(m, value.mv_data, value.mv_size) : st;
 }
 
 static void unpack_chunk(uint8_t *bytes, int64_t first, int64_t n, struct feature_table *t) {

@@ -93,6 +93,17 @@ out:
   return st;
 }
 
+enum status lmdb_reader_meta(const struct lmdb_reader *reader, const char *path, const struct lmdb_kind *kind,
+                             const char *key, MDB_val *out) {
+  MDB_dbi dbi;
+  MDB_val k = {strlen(key), (void *)(uintptr_t)key};
+  int rc = mdb_dbi_open(reader->txn, DB_META, 0, &dbi);
+  if (!rc) rc = mdb_get(reader->txn, dbi, &k, out);
+  if (rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE)
+    return fail(E_FORMAT, "not a %s but another LMDB file", kind->noun);
+  return rc ? lmdb_fail(rc, "read", path) : OK;
+}
+
 void lmdb_reader_close(struct lmdb_reader *reader) {
   if (reader->txn) mdb_txn_abort(reader->txn);
   if (reader->env) mdb_env_close(reader->env);

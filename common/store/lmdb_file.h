@@ -31,6 +31,11 @@ struct lmdb_reader {
  * E_IO, E_FORMAT (something else, truncated), E_VERSION (another LMDB). `out` is closed then. */
 enum status lmdb_reader_open(struct lmdb_reader *out, const char *path, const struct lmdb_kind *kind,
                              unsigned max_dbs);
+
+/* What stands under `key` in database "meta": the description, whose key tells the kinds apart. E_FORMAT: a file of
+ * another kind, or damaged. Borrowed until close. */
+enum status lmdb_reader_meta(const struct lmdb_reader *reader, const char *path, const struct lmdb_kind *kind,
+                             const char *key, MDB_val *out);
 void lmdb_reader_close(struct lmdb_reader *reader); /* accepts a zeroed or closed one */
 
 struct lmdb_writer {

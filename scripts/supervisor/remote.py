@@ -86,7 +86,9 @@ class Datasets:
         except ValueError:
             info = None
         if not info:
-            self._say(f'{path} is left out: {(done.stderr.strip().splitlines() or ["not a dataset"])[-1]}')
+            why = (done.stderr.strip().splitlines() or ['not a dataset'])[-1]
+            if path in self._paths or 'not a dataset' not in why:  # a run's folder has features, too, that nobody asked for
+                self._say(f'{path} is left out: {why}')
             return None
         self._say(f"offers {path}: dataset '{info['name']}', fingerprint {info['fingerprint']}")
         return info['fingerprint']

@@ -2,10 +2,14 @@
 import os
 import re
 import struct
+import sys
 import unittest
 import zlib
 
-from pipeline_case import FEED, TINY, Case, read
+from pipeline_case import FEED, ROOT, TINY, Case, read
+
+sys.path.insert(0, os.path.join(ROOT, 'scripts'))
+from supervisor.remote import Datasets  # noqa: E402
 
 
 def png(side=16):
@@ -161,6 +165,17 @@ class Incremental(Case):
         self.assertIn('tandem-train', self.tandem('logs', 'pretrain', '--run', self.run_folder))
         self.assertIn("did you mean 'linear'?", self.tandem('logs', 'liner', '--run', self.run_folder, code=1))
         self.report_is_complete()
+        self.workers_offer_its_dataset_alone()
+
+    def workers_offer_its_dataset_alone(self):
+        data, features = (os.path.join(self.run_folder, name) for name in ('shapes.lmdb', 'linear/features.lmdb'))
+        self.assertTrue(os.path.isfile(features))
+        for paths, words in (([self.run_folder], ['offers']), ([data, features], ['offers', 'not a dataset'])):
+            said = []
+            found = Datasets(paths, os.path.join(os.environ['TANDEM_BIN'], 'tandem-ingest'), said.append).look()
+            self.assertEqual((found, len(said)), ([data], len(words)), said)
+            for word, line in zip(words, said):
+                self.assertIn(word, line)
 
     def report_is_complete(self):
         os.remove(os.path.join(self.run_folder, 'report.html'))

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "store/dataset.h"
+#include "store/features.h"
 
 #include <cmocka.h> /* last: it has a macro called fail */
 
@@ -340,6 +341,17 @@ static void damaged_and_foreign_files_are_refused(void **state) {
   assert_null(d);
 }
 
+static void a_feature_store_is_not_a_dataset(void **state) {
+  (void)state;
+  struct dataset *d;
+  struct features_writer *w;
+  check(features_writer_open(&w, "f.lmdb", "key", 4));
+  check(features_writer_split(w, "train"));
+  check(features_writer_commit(&w));
+  assert_int_equal(dataset_open(&d, "f.lmdb"), E_FORMAT);
+  assert_string_equal(fail_message(), "f.lmdb: not a dataset but another LMDB file");
+}
+
 static int enter_empty_folder(void **state) {
   (void)state;
   char folder[] = "case-XXXXXX";
@@ -365,6 +377,7 @@ int main(void) {
                                      CASE(bad_samples_and_plans_are_refused),
                                      CASE(another_version_is_told_apart),
                                      CASE(a_damaged_sample_is_named),
-                                     CASE(damaged_and_foreign_files_are_refused)};
+                                     CASE(damaged_and_foreign_files_are_refused),
+                                     CASE(a_feature_store_is_not_a_dataset)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
