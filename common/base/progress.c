@@ -94,6 +94,8 @@ void progress_set(struct progress *p, int64_t done, const char *note) {
   }
 }
 
+void progress_refresh(struct progress *p, const char *note) { progress_set(p, p->done, note); }
+
 void progress_detail_take(struct progress *p, const char *key, json_t *value) {
   json_object_set_new(p->details, key, value);
 }

@@ -17,6 +17,9 @@ enum status progress_open(struct progress **out, const char *what, const char *u
  * `note` is shown behind the bar (e.g. "loss 4.21"); may be NULL. */
 void progress_set(struct progress *p, int64_t done, const char *note);
 
+/* The same while nothing gets done, so that readers see what it waits for. */
+void progress_refresh(struct progress *p, const char *note);
+
 /* Puts a value under `key` in the JSON file from the next write on; takes over the reference. */
 void progress_detail_take(struct progress *p, const char *key, json_t *value);
 

@@ -218,6 +218,7 @@ static enum status await_batch(struct feed *f) {
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_cond_timedwait(&f->changed, &f->lock, &until);
+    feed_report_wait(f);
   }
   return f->failure == OK ? OK : fail(f->failure, "%s", f->failure_text);
 }
@@ -226,15 +227,16 @@ enum status feed_next(struct feed *f, const struct feed_batch **batch) {
   *batch = NULL;
   if (f->taken) return fail(E_ARG, "feed_next before feed_release");
   pthread_mutex_lock(&f->lock);
-  int64_t began_ns = clock_ns();
-  if (!f->asked_ns) f->asked_ns = began_ns;
+  f->wait_began_ns = clock_ns();
+  if (!f->asked_ns) f->asked_ns = f->wait_began_ns;
   enum status st =
       f->window.next < f->window.last_step ? await_batch(f) : fail(E_NOT_FOUND, "no step after the last");
   if (st == OK) {
     f->taken = true;
     *batch = &f->window.batches[f->window.next % f->window.size].view;
   }
-  f->waited_ns += clock_ns() - began_ns;
+  f->waited_ns += clock_ns() - f->wait_began_ns;
+  f->wait_began_ns = 0;
   pthread_mutex_unlock(&f->lock);
   return st;
 }

@@ -93,4 +93,8 @@ struct feed_counters feed_count(struct feed *feed);
  * file; docs/messages.md has the keys. */
 void feed_report(struct feed *feed, struct progress *progress);
 
+/* From now on feed_next does so twice a second while it waits, and notes which workers are missing. Borrowed until
+ * the last feed_next. */
+void feed_report_waits(struct feed *feed, struct progress *progress);
+
 #endif

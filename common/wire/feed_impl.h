@@ -43,7 +43,11 @@ struct feed {
   bool taken, closing, decoders_changed, said_unreachable;
   uint64_t keys_sent;          /* guard_version of the list that decode workers have */
   int64_t roles_seen_ms;       /* when there last was a worker of each role */
+  struct progress *progress;   /* told while a batch is waited for; NULL: none */
+  int64_t told_ms;             /* when it last was */
+  bool noted_missing;          /* its note is about missing workers */
   int64_t asked_ns, waited_ns; /* when the first batch was asked for; how long batches were waited for */
+  int64_t wait_began_ns;       /* of the one that is waited for; 0: none is */
   enum status failure;
   char failure_text[1024];
   char tickets[ENDPOINT_MAX + 1]; /* folder for tickets that fail; empty: none */
@@ -64,6 +68,11 @@ void *feed_serve(void *arg);
 
 /* Whether a worker of this role is there and talks. Locked. */
 bool feed_has_role(const struct feed *feed, const char *role);
+
+/* --- feed_report.c --- */
+
+/* Tells feed->progress, now and then, that a batch is waited for. Locked; lets go of the lock while it writes. */
+void feed_report_wait(struct feed *feed);
 
 /* --- feed_keep.c: tickets on disk, for tandem-augment replay --- */
 

@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "wire/feed_impl.h"
 
+enum { TELL_MS = 500 };
+
 /* Takes over `list`, and NULL for it: what there was no memory for is left out. */
 static void put(struct progress *progress, const char *key, json_t *value) {
   if (value) progress_detail_take(progress, key, value);
@@ -32,10 +34,11 @@ static json_t *worker_report(const struct session *s, int64_t now_ms) {
 static json_t *feed_figures(const struct feed *f) {
   const struct feed_counters *c = &f->count;
   uint64_t refused = f->listening.guard ? guard_refused(f->listening.guard) : 0;
-  int64_t passed_ns = f->asked_ns ? clock_ns() - f->asked_ns : 0;
+  int64_t now_ns = clock_ns(), passed_ns = f->asked_ns ? now_ns - f->asked_ns : 0;
+  int64_t waited_ns = f->waited_ns + (f->wait_began_ns ? now_ns - f->wait_began_ns : 0);
   return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "busy_ms",
-                   (json_int_t)((passed_ns - f->waited_ns) / 1000000), "wait_ms",
-                   (json_int_t)(f->waited_ns / 1000000), "shards", (json_int_t)c->shards, "reissued",
+                   (json_int_t)((passed_ns - waited_ns) / 1000000), "wait_ms",
+                   (json_int_t)(waited_ns / 1000000), "shards", (json_int_t)c->shards, "reissued",
                    (json_int_t)c->reissued, "hedged", (json_int_t)c->hedged, "duplicates",
                    (json_int_t)c->duplicates, "failed", (json_int_t)c->failed, "refused", (json_int_t)refused,
                    "dropped", named_counts(drop_names, f->server.drops.count, DROP_KINDS));
@@ -51,4 +54,31 @@ void feed_report(struct feed *f, struct progress *progress) {
   pthread_mutex_unlock(&f->lock);
   put(progress, "workers", list);
   put(progress, "feed", figures);
+}
+
+void feed_report_waits(struct feed *f, struct progress *progress) { f->progress = progress; }
+
+/* NULL: the note stays what it is. */
+static const char *note_of_wait(struct feed *f) {
+  bool decode = feed_has_role(f, "decode"), augment = feed_has_role(f, "augment");
+  if (!decode || !augment) {
+    f->noted_missing = true;
+    return decode    ? "waits for an augment worker"
+           : augment ? "waits for a decode worker"
+                     : "waits for workers";
+  }
+  const char *note = f->noted_missing ? "waits for the first images" : NULL;
+  f->noted_missing = false;
+  return note;
+}
+
+void feed_report_wait(struct feed *f) {
+  int64_t now = clock_ms();
+  if (!f->progress || now - f->told_ms < TELL_MS) return;
+  f->told_ms = now;
+  const char *note = note_of_wait(f);
+  pthread_mutex_unlock(&f->lock);
+  feed_report(f, f->progress);
+  progress_refresh(f->progress, note);
+  pthread_mutex_lock(&f->lock);
 }

@@ -42,6 +42,7 @@ static enum status open_feed(struct work *w, struct feed **out, const char *cons
                                  .batch = batch,
                                  .last_step = steps};
   enum status st = feed_open(out, &w->feed, &plan);
+  if (st == OK) feed_report_waits(*out, w->progress);
   if (st != OK || w->listen[0]) return st;
   const char *endpoint;
   size_t n = 0;

@@ -343,6 +343,7 @@ static enum status train_run(void *options) {
   announce(&run);
   TRY(progress_open(&progress, "train", "images", run.last_step * run.o->batch));
   progress_set(progress, run.first_step * run.o->batch, NULL);
+  feed_report_waits(run.feed, progress);
   TRY(train(&run, progress));
   TRY(outputs_write(&run, clock_s() - began));
 out:

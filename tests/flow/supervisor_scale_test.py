@@ -69,6 +69,19 @@ class Scale(LongCase):
         self.finish(process)
         self.assertEqual(self.result(self.run_folder), self.undisturbed())
 
+    def test_a_stage_without_a_worker_says_so_and_takes_one(self):
+        self.run_file('--only', 'data')
+        process = self.start('--only', 'pretrain', '--set', 'pretrain.feed.augment=0')
+
+        def status():
+            text = self.tandem('status', '--run', self.run_folder)
+            return text if 'bottleneck' in text else None
+        text = until(status, 'what holds it up')
+        self.assertRegex(text, r'(?m)^pretrain +train +running .* waits for an augment worker$')
+        self.assertIn('too few workers: no augment worker is there; scripts/tandem scale pretrain --augment 1', text)
+        self.scale('pretrain', '--augment', '1')
+        self.finish(process)
+
     def test_mistakes_are_one_line(self):
         process = self.train()
         for words, expected, code in ((['pretrian', '2'], "no stage 'pretrian'; did you mean 'pretrain'?", 1),

@@ -75,14 +75,20 @@ class Training:
         self.out, self.sockets, self.last = out, tempfile.mkdtemp(prefix='tt-'), until
         address, self.log = f'ipc://{self.sockets}/feed', tempfile.TemporaryFile()
         dataset = dataset or TrainTest.dataset
-        quiet = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
         self.tap = Tap(f'{address}-tap', address, change=Gate(until)) if until else None
-        self.workers = [subprocess.Popen([program('augment'), '--connect', self.tap.listen if until else address], **quiet)
-                        for _ in range(augment)]
-        self.workers.append(subprocess.Popen([program('decode'), '--connect', address, '--dataset', dataset], **quiet))
+        self.workers, self.address = [], address
+        for _ in range(augment):
+            self.join('augment')
+        self.join('decode', '--dataset', dataset)
         self.trainer = subprocess.Popen(
             [program('train'), '--dataset', dataset, '--listen', address, '--out', out, *TRAINING, *flags],
             stdout=self.log, stderr=self.log)
+
+    def join(self, kind, *flags):
+        """One more worker."""
+        address = self.tap.listen if self.tap and kind == 'augment' else self.address
+        self.workers.append(subprocess.Popen([program(kind), '--connect', address, *flags], stdout=subprocess.DEVNULL,
+                                             stderr=subprocess.DEVNULL))
 
     def __enter__(self):
         return self
@@ -279,6 +285,15 @@ class TrainTest(unittest.TestCase):
         with Training('alone', '--worker-wait-s', '0.5', augment=0) as t:
             self.assertEqual(t.finish(), 1)
             self.assertRegex(t.text(), r'no (augment|decode) worker')
+
+    def test_it_says_which_workers_it_waits_for(self):
+        note = lambda: os.path.exists('waits.json') and json.loads(read('waits.json'))['note']
+        with Training('waits', '--progress', 'waits.json', '--epochs', '1', augment=0) as t:
+            until(lambda: note() == 'waits for an augment worker', 'a note')
+            self.assertEqual([w['role'] for w in json.loads(read('waits.json'))['workers']], ['decode'])
+            t.join('augment')
+            self.assertEqual(t.finish(), 0, t.text())
+            self.assertIn('epoch 1/1', note())
 
     def test_when_its_workers_are_gone_it_keeps_what_was_done(self):
         with Training('left', '--worker-wait-s', '10', until=STEPS_PER_EPOCH + 3) as t:
