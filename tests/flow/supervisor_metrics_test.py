@@ -10,7 +10,7 @@ import urllib.request
 from pipeline_case import LongCase, alive, until
 
 sys.path.insert(0, os.path.join(os.environ['TANDEM_ROOT'], 'scripts'))
-from supervisor import metrics, pipeline  # noqa: E402
+from supervisor import copies, metrics, pipeline  # noqa: E402
 from supervisor.bottleneck import bottleneck, load_text  # noqa: E402
 from supervisor.errors import Failure  # noqa: E402
 from supervisor.live import View  # noqa: E402
@@ -165,7 +165,7 @@ class Pages(unittest.TestCase):
         meter = Meter()
         meter.update(told(1, [worker('far"away:10:aa')]), {})
         meter.update(told(2, [worker('far"away:10:aa', images=80, busy=2500, wait=500, errors={'lost': 1})], shards=4, dropped={'stale': 1}), {})
-        stages = {'stl': pipeline.Stage('stl', {'run': 'train'})}
+        stages = {'stl': copies.Stage('stl', {'run': 'train'})}
         page = metrics.render(pipeline.Pipeline('f', 'name', 1, stages), {'stl': 'running'}, {'stl': meter}, {'stl': {'train': 1, 'augment': 2}})
         values, _ = parse(page)
         labels = (('stage', 'stl'), ('role', 'augment'), ('worker', 'far"away:10:aa'), ('host', 'far"away'))
