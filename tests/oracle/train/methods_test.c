@@ -261,46 +261,44 @@ static double total_of(const struct oracle *o) {
   return l.total;
 }
 
-/* Moves the parameter, whose values are x, to x + h u. */
-static void move_to(const struct oracle *o, const struct graph_tensor *t, const double *x, const double *u,
-                    double h) {
+/* Element i of n of a direction in which every element counts. */
+static double along(int64_t i, int64_t n) { return cos((double)(i * i + 1)) / sqrt((double)n); }
+
+/* Moves the parameter, whose values are x, by h along it. */
+static void move(const struct oracle *o, const struct graph_tensor *t, const double *x, double h) {
   int64_t n = shape_count(t->shape);
   double *at = malloc((size_t)n * sizeof *at);
-  for (int64_t i = 0; i < n; i++) at[i] = x[i] + h * u[i];
+  for (int64_t i = 0; i < n; i++) at[i] = x[i] + h * along(i, n);
   CHECK(graph_write_f64(o->step->graph, t->value, at, n));
   free(at);
 }
 
-static double total_at(const struct oracle *o, const struct graph_tensor *t, const double *x, const double *u,
-                       double h) {
-  move_to(o, t, x, u, h);
+static double total_at(const struct oracle *o, const struct graph_tensor *t, const double *x, double h) {
+  move(o, t, x, h);
   return total_of(o);
 }
 
-/* The gradients of graph_backward against the loss's slope along a direction in which every element counts. */
+/* The gradients of graph_backward against the loss's slope along that direction. */
 static void check_parameter(const struct oracle *o, const struct graph_tensor *t) {
   const int64_t n = shape_count(t->shape);
   const double h = 1e-6;
-  double *x = malloc((size_t)n * sizeof *x), *g = malloc((size_t)n * sizeof *g),
-         *u = malloc((size_t)n * sizeof *u), squares = 0, got = 0;
+  double *x = malloc((size_t)n * sizeof *x), *g = malloc((size_t)n * sizeof *g), squares = 0, got = 0;
   CHECK(graph_read_f64(o->step->graph, t->value, x, n));
   CHECK(graph_read_f64(o->step->graph, graph_gradient(o->step->graph, t->value), g, n));
   for (int64_t i = 0; i < n; i++) {
-    u[i] = cos((double)(i * i + 1)) / sqrt((double)n);
-    got += g[i] * u[i];
+    got += g[i] * along(i, n);
     squares += g[i] * g[i];
   }
-  double want = (total_at(o, t, x, u, h) - total_at(o, t, x, u, -h)) / (2 * h);
+  double want = (total_at(o, t, x, h) - total_at(o, t, x, -h)) / (2 * h);
   if (!(fabs(got - want) <= 1e-6 * fmax(sqrt(squares), 1e-1)))
     fail_msg("%s: %s: %.9g, by differences %.9g", o->name, t->name, got, want);
-  move_to(o, t, x, u, 0);
+  move(o, t, x, 0);
   free(x);
   free(g);
-  free(u);
 }
 
 /* A stopped gradient is not the loss's derivative: of SimSiam only the predictors, which no target passes, and the
- * heads of auxiliary losses can be compared; the next test has the rest. */
+ * heads of auxiliary losses can be compared; the next test and PyTorch's numbers have the rest. */
 static bool is_derivative(const struct oracle *o, const char *name) {
   return strcmp(o->step->base->name, "simsiam") != 0 || strstr(name, "_predictor.") || strstr(name, "_head.");
 }
