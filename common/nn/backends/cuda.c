@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "nn/cuda/cuda.h"
+#include "nn/cuda/dnn.h"
+#include "nn/cuda/matmul.h"
 
 enum { OLDEST_CAPABILITY = 80 };
 
@@ -56,6 +58,8 @@ static enum status check_device(int device) {
 static void cuda_close(void *device) {
   struct cuda *cuda = device;
   if (!cuda) return;
+  blas_close(&cuda->blas);
+  dnn_close(&cuda->dnn);
   pixel_ring_close(&cuda->pixels);
   if (cuda->stream) cudaStreamDestroy(cuda->stream);
   free(cuda);
@@ -79,6 +83,13 @@ out:
   *device = st == OK ? cuda : NULL;
   return st;
 }
+
+enum status cuda_need_dnn(struct cuda *cuda) {
+  if (cuda->dnn) return OK;
+  return dnn_open(&cuda->dnn, &(struct dnn_config){.deterministic = cuda->deterministic});
+}
+
+enum status cuda_need_blas(struct cuda *cuda) { return cuda->blas ? OK : blas_open(&cuda->blas); }
 
 static void cuda_enter(void *device) {
   const struct cuda *cuda = device;

@@ -20,6 +20,8 @@ struct cuda {
   bool deterministic;
   cudaStream_t stream; /* of all computation */
   struct pixel_ring *pixels;
+  struct dnn *dnn;   /* made by cuda_need_dnn */
+  struct blas *blas; /* made by cuda_need_blas */
 };
 
 /* CUDA's status as ours; `what` names the failed call. */
@@ -31,6 +33,26 @@ size_t cuda_element_bytes(enum element element);
 /* Numbers in memory, the padding of channels included. */
 int64_t cuda_count(const struct shape *shape, struct layout layout);
 size_t cuda_bytes(const struct shape *shape, struct layout layout);
+
+/* Loads NVIDIA's libraries when the first op that calls them is prepared. Errors: E_DEVICE, E_VERSION, E_MEMORY. */
+enum status cuda_need_dnn(struct cuda *cuda);
+enum status cuda_need_blas(struct cuda *cuda);
+
+/* The type of what the libraries multiply. */
+static inline enum element cuda_factor(const struct cuda *cuda) {
+  return cuda->precision == PRECISION_BF16 ? ELEMENT_BF16 : ELEMENT_OWN;
+}
+
+/* Bytes up to where the next thing may begin. */
+static inline size_t cuda_whole(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+/* to [columns] float32 = sums over the rows of `from` [rows, columns], or += them. */
+enum status cuda_column_sums(struct cuda *cuda, float *to, const void *from, enum element from_element,
+                             int64_t rows, int64_t columns, bool accumulate);
+
+/* count numbers, then zeros up to `room` numbers. Vectors are written whole. */
+enum status cuda_convert(struct cuda *cuda, void *to, enum element to_element, const void *from,
+                         enum element from_element, int64_t count, int64_t room);
 
 /* Of images: a copy stream with its buffers. Made when the first images come. */
 void pixel_ring_close(struct pixel_ring **ring); /* accepts NULL; nulls */

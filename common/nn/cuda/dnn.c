@@ -74,9 +74,9 @@ void dnn_close(struct dnn **dnn) {
 /* --- The operation --- */
 
 /* dim is [N,C,H,W], as cuDNN wants it whatever the order in memory. */
-static enum status make_tensor(const struct dnn *dnn, enum tensor_id id, enum numbers numbers,
+static enum status make_tensor(const struct dnn *dnn, enum tensor_id id, enum precision precision,
                                const int64_t dim[4], cudnnBackendDescriptor_t *out) {
-  const cudnnDataType_t type = numbers == NUMBERS_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+  const cudnnDataType_t type = precision == PRECISION_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
   const int64_t stride[4] = {dim[1] * dim[2] * dim[3], 1, dim[3] * dim[1], dim[1]}, uid = id, alignment = 16;
   const struct attribute attributes[] = {{CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type},
                                          {CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, dim},
@@ -141,9 +141,9 @@ static enum status make_graph(const struct dnn *dnn, const struct dnn_conv_shape
   const float one = 1, zero = 0;
   cudnnBackendDescriptor_t x = NULL, w = NULL, y = NULL, convolution = NULL, operation = NULL;
   enum status st = OK;
-  TRY(make_tensor(dnn, ID_X, s->numbers, x_dim, &x));
-  TRY(make_tensor(dnn, ID_W, s->numbers, w_dim, &w));
-  TRY(make_tensor(dnn, ID_Y, s->numbers, y_dim, &y));
+  TRY(make_tensor(dnn, ID_X, s->precision, x_dim, &x));
+  TRY(make_tensor(dnn, ID_W, s->precision, w_dim, &w));
+  TRY(make_tensor(dnn, ID_Y, s->precision, y_dim, &y));
   TRY(make_convolution(dnn, s, &convolution));
   const struct attribute parts[] = {{pass->x, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x},
                                     {pass->w, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &w},
@@ -172,7 +172,7 @@ enum verdict { ACCEPTED, UNSTEADY, IMPRECISE, SLOW, COMPILED, UNSUPPORTED, TOO_L
 
 struct search {
   struct dnn_conv *conv;
-  enum numbers numbers;
+  enum precision precision;
   bool tensor_cores; /* nothing else will do */
   int suggestions, count[VERDICTS];
 };
@@ -194,7 +194,7 @@ static uint32_t notes_of(const struct dnn *dnn, cudnnBackendDescriptor_t engine,
 
 static enum verdict judge(const struct search *s, uint32_t numerical, uint32_t behaviour) {
   uint32_t imprecise = NOTE(DOWN_CONVERT_INPUTS) | NOTE(REDUCED_PRECISION_REDUCTION);
-  if (s->numbers == NUMBERS_F32) imprecise |= NOTE(TENSOR_CORE) | NOTE(FFT) | NOTE(WINOGRAD);
+  if (s->precision == PRECISION_F32) imprecise |= NOTE(TENSOR_CORE) | NOTE(FFT) | NOTE(WINOGRAD);
   if (numerical & imprecise) return IMPRECISE;
   if (s->tensor_cores && !(numerical & NOTE(TENSOR_CORE))) return SLOW;
   if (s->conv->dnn->deterministic && numerical & NOTE(NONDETERMINISTIC)) return UNSTEADY;
@@ -300,7 +300,7 @@ static enum status no_plan(const struct search *s, const struct dnn_conv_shape *
       "more than %zu MiB of workspace, %d do not support it here",
       pass, (long long)shape->n, (long long)shape->c, (long long)shape->h, (long long)shape->w,
       (long long)shape->o, (long long)shape->c, (long long)shape->k, (long long)shape->k,
-      (long long)shape->stride, (long long)shape->pad, numbers_name(shape->numbers),
+      (long long)shape->stride, (long long)shape->pad, precision_name(shape->precision),
       s->conv->dnn->deterministic ? ", deterministic" : "", s->suggestions, s->count[UNSTEADY],
       s->count[IMPRECISE], s->count[COMPILED], s->count[TOO_LARGE], s->conv->dnn->workspace_limit >> 20,
       s->count[UNSUPPORTED]);
@@ -331,11 +331,11 @@ enum status dnn_conv_open(struct dnn_conv **out, struct dnn *dnn, const struct d
   struct dnn_conv *conv = calloc(1, sizeof *conv);
   if (!conv) return fail(E_MEMORY, "out of memory for a convolution");
   conv->dnn = dnn;
-  struct search fast = {.conv = conv, .numbers = shape->numbers, .tensor_cores = true},
-                any = {.conv = conv, .numbers = shape->numbers};
+  struct search fast = {.conv = conv, .precision = shape->precision, .tensor_cores = true},
+                any = {.conv = conv, .precision = shape->precision};
   cudnnBackendDescriptor_t graph = NULL;
   TRY(make_graph(dnn, shape, pass, &graph));
-  if (shape->numbers != NUMBERS_F32) TRY(search(&fast, graph));
+  if (shape->precision != PRECISION_F32) TRY(search(&fast, graph));
   if (!conv->plan) TRY(search(&any, graph));
   if (!conv->plan) TRY(no_plan(&any, shape, passes[pass].name));
 out:

@@ -13,6 +13,10 @@
 #include "base/status.h"
 #include "nn/cuda/numbers.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct dnn;
 
 struct dnn_config {
@@ -31,7 +35,8 @@ void dnn_close(struct dnn **dnn); /* accepts NULL; nulls */
  * multiples of 8: the library otherwise repacks in its workspace, or has no plan at all. */
 struct dnn_conv_shape {
   int64_t n, c, h, w, o, k, stride, pad;
-  enum numbers numbers; /* of all three */
+  enum precision
+      precision; /* of all three. f32: products without tensor cores, no transforms (Winograd, FFT) */
 };
 
 enum dnn_pass {
@@ -58,5 +63,9 @@ enum status dnn_conv_run(struct dnn_conv *conv, void *stream, void *x, void *w, 
 static inline int64_t dnn_conv_out(int64_t size, const struct dnn_conv_shape *s) {
   return (size + 2 * s->pad - s->k) / s->stride + 1;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

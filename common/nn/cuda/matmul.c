@@ -48,16 +48,16 @@ void blas_close(struct blas **blas) {
 
 /* --- Descriptions --- */
 
-static cudaDataType_t type_of(enum numbers numbers) {
-  return numbers == NUMBERS_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+static cudaDataType_t type_of(enum precision precision) {
+  return precision == PRECISION_BF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
 /* A matrix that lies in memory as [rows, columns], row-major. */
-static enum status make_layout(const struct blas *blas, enum numbers numbers, int64_t rows, int64_t columns,
-                               int64_t stride, cublasLtMatrixLayout_t *out) {
+static enum status make_layout(const struct blas *blas, enum precision precision, int64_t rows,
+                               int64_t columns, int64_t stride, cublasLtMatrixLayout_t *out) {
   return check(blas,
-               blas->api.cublasLtMatrixLayoutCreate(out, type_of(numbers), (uint64_t)columns, (uint64_t)rows,
-                                                    stride ? stride : columns),
+               blas->api.cublasLtMatrixLayoutCreate(out, type_of(precision), (uint64_t)columns,
+                                                    (uint64_t)rows, stride ? stride : columns),
                "matrix layout");
 }
 
@@ -70,7 +70,7 @@ static enum status make_operation(struct matmul *m) {
   const struct matmul_shape *s = &m->shape;
   const struct blas *blas = m->blas;
   const cublasComputeType_t compute =
-      s->in == NUMBERS_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+      s->in == PRECISION_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
   const cublasOperation_t first = s->b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
                           second = s->a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
   const cublasLtEpilogue_t epilogue = s->bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
@@ -100,7 +100,7 @@ static enum status make_preference(const struct matmul *m, cublasLtMatmulPrefere
   static const cublasLtMatmulPreferenceAttributes_t alignments[] = {
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
-  const uint64_t limit = m->shape.workspace_limit ? m->shape.workspace_limit : (uint64_t)32 << 20;
+  const uint64_t limit = (uint64_t)32 << 20; /* what NVIDIA advises for Hopper */
   const uint32_t alignment = m->shape.alignment ? (uint32_t)m->shape.alignment : 16,
                  reduction =
                      CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE; /* partial sums of split products stay float32 */
@@ -127,8 +127,8 @@ static enum status choose(struct matmul *m) {
             "choice of an algorithm"));
   if (!found) {
     TRY(fail(E_DEVICE, "cuBLASLt has no product [%lld,%lld] [%lld,%lld] of %s into %s", (long long)s->rows,
-             (long long)s->inner, (long long)s->inner, (long long)s->columns, numbers_name(s->in),
-             numbers_name(s->out)));
+             (long long)s->inner, (long long)s->inner, (long long)s->columns, precision_name(s->in),
+             precision_name(s->out)));
   }
   m->algorithm = best.algo;
   m->workspace = best.workspaceSize;
@@ -144,8 +144,8 @@ static enum status check_shape(const struct matmul_shape *s) {
     return fail(E_SHAPE, "a matrix product of [%lld,%lld] and [%lld,%lld]; sizes must be at least 1",
                 (long long)s->rows, (long long)s->inner, (long long)s->inner, (long long)s->columns);
   }
-  if (s->out != NUMBERS_BF16 || s->in == NUMBERS_BF16) return OK;
-  return fail(E_SHAPE, "a matrix product of %s does not give bf16", numbers_name(s->in));
+  if (s->out != PRECISION_BF16 || s->in == PRECISION_BF16) return OK;
+  return fail(E_SHAPE, "a matrix product of %s does not give bf16", precision_name(s->in));
 }
 
 enum status matmul_open(struct matmul **out, struct blas *blas, const struct matmul_shape *shape) {
@@ -178,17 +178,17 @@ void matmul_close(struct matmul **matmul) {
 
 size_t matmul_workspace(const struct matmul *matmul) { return matmul->workspace; }
 
-enum status matmul_run(struct matmul *matmul, void *stream, const void *a, const void *b, const void *bias,
-                       void *c, void *workspace) {
+enum status matmul_run(struct matmul *matmul, void *stream, const struct matmul_call *call) {
   const struct blas *blas = matmul->blas;
-  const float one = 1, beta = matmul->shape.accumulate ? 1 : 0;
+  const float one = 1, beta = call->accumulate ? 1 : 0;
   if (matmul->shape.bias) {
-    enum status st = set(blas, matmul->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
+    enum status st =
+        set(blas, matmul->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &call->bias, sizeof call->bias);
     if (st != OK) return st;
   }
   return check(blas,
-               blas->api.cublasLtMatmul(blas->handle, matmul->operation, &one, b, matmul->b, a, matmul->a,
-                                        &beta, c, matmul->c, c, matmul->c, &matmul->algorithm, workspace,
-                                        matmul->workspace, stream),
+               blas->api.cublasLtMatmul(blas->handle, matmul->operation, &one, call->b, matmul->b, call->a,
+                                        matmul->a, &beta, call->c, matmul->c, call->c, matmul->c,
+                                        &matmul->algorithm, call->workspace, matmul->workspace, stream),
                "product");
 }

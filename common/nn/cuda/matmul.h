@@ -14,6 +14,10 @@
 #include "base/status.h"
 #include "nn/cuda/numbers.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct blas;
 
 /* Loads the library. Errors: E_DEVICE, E_VERSION, E_MEMORY. */
@@ -26,10 +30,9 @@ struct matmul_shape {
   int64_t rows, columns, inner;
   bool a_transposed, b_transposed; /* a lies in memory as [inner, rows], b as [columns, inner] */
   int64_t a_stride, b_stride, c_stride;
-  enum numbers in, out;   /* of a and b; of c and the bias. f32 and tf32 give f32, bf16 either */
-  bool bias, accumulate;  /* add the bias; add to c instead of overwriting it */
-  size_t alignment;       /* what every address is a multiple of, in bytes; 0: 16 */
-  size_t workspace_limit; /* bytes; 0: 32 MiB */
+  enum precision in, out; /* of a and b; of c and the bias. f32 and tf32 give f32, bf16 either */
+  bool bias;
+  size_t alignment; /* what every address is a multiple of, in bytes; 0: 16 */
 };
 
 struct matmul;
@@ -40,8 +43,17 @@ void matmul_close(struct matmul **matmul); /* accepts NULL; nulls. Before its bl
 
 size_t matmul_workspace(const struct matmul *matmul); /* bytes that a run needs */
 
-/* bias: NULL without one. stream: a cudaStream_t. Nothing is waited for. Errors: E_DEVICE. */
-enum status matmul_run(struct matmul *matmul, void *stream, const void *a, const void *b, const void *bias,
-                       void *c, void *workspace);
+struct matmul_call {
+  const void *a, *b, *bias; /* bias: only of shapes that have one */
+  void *c, *workspace;
+  bool accumulate; /* adds to c; without it c is only written */
+};
+
+/* stream: a cudaStream_t. Nothing is waited for. Errors: E_DEVICE. */
+enum status matmul_run(struct matmul *matmul, void *stream, const struct matmul_call *call);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -76,12 +76,12 @@ static void check_plan(struct dnn *dnn, const struct dnn_conv_shape *s, enum dnn
   const char *plan = dnn_conv_plan(conv);
   if (getenv("TANDEM_DNN_PLANS")) {
     print_message("%d x [%d,%d,%d] w [%d,%d] stride %d %s: %s\n", (int)pass, (int)s->n, (int)s->c, (int)s->h,
-                  (int)s->o, (int)s->k, (int)s->stride, numbers_name(s->numbers), plan);
+                  (int)s->o, (int)s->k, (int)s->stride, precision_name(s->precision), plan);
   }
   assert_true(dnn_conv_workspace(conv) <= (size_t)1 << 30);
   if (deterministic) assert_null(strstr(plan, "not deterministic"));
-  if (s->numbers == NUMBERS_F32) assert_null(strstr(plan, "tensor cores"));
-  if (s->numbers == NUMBERS_BF16) assert_non_null(strstr(plan, "tensor cores"));
+  if (s->precision == PRECISION_F32) assert_null(strstr(plan, "tensor cores"));
+  if (s->precision == PRECISION_BF16) assert_non_null(strstr(plan, "tensor cores"));
   dnn_conv_close(&conv);
   assert_null(conv);
 }
@@ -90,9 +90,9 @@ static void check_device(const char *device, bool deterministic) {
   const struct convolutions *all = networks();
   struct dnn *dnn = open_device(device, deterministic);
   for (int i = 0; i < all->count; i++) {
-    for (int numbers = NUMBERS_F32; numbers <= NUMBERS_BF16; numbers++) {
+    for (int precision = PRECISION_F32; precision <= PRECISION_BF16; precision++) {
       struct dnn_conv_shape s = all->shape[i];
-      s.numbers = (enum numbers)numbers;
+      s.precision = (enum precision)precision;
       check_plan(dnn, &s, DNN_FORWARD, deterministic);
       check_plan(dnn, &s, DNN_BACKWARD_WEIGHTS, deterministic);
       if (s.c != STEM_CHANNELS)
@@ -127,7 +127,7 @@ static void bf16_at_224_px_needs_little_workspace_on_sm_90(void **state) {
   for (int i = 0; i < all.count; i++) {
     for (int pass = DNN_FORWARD; pass <= DNN_BACKWARD_WEIGHTS; pass++) {
       struct dnn_conv_shape s = all.shape[i];
-      s.numbers = NUMBERS_BF16;
+      s.precision = PRECISION_BF16;
       struct dnn_conv *conv = NULL;
       if (s.c == STEM_CHANNELS && pass == DNN_BACKWARD_DATA) continue;
       if (dnn_conv_open(&conv, dnn, &s, (enum dnn_pass)pass) != OK) fail_msg("%s", fail_message());
@@ -153,10 +153,10 @@ static void what_cannot_be_is_said(void **state) {
                  "kernel of 7 does not fit into 4x4");
   assert_refused(dnn, (struct dnn_conv_shape){1, 8, 4, 4, 8, 3, 1, -1}, E_SHAPE, "padded by -1");
   assert_refused(
-      dnn, (struct dnn_conv_shape){1, 64, 1000000, 1000000, 64, 3, 1, 1, NUMBERS_BF16}, E_DEVICE,
+      dnn, (struct dnn_conv_shape){1, 64, 1000000, 1000000, 64, 3, 1, 1, PRECISION_BF16}, E_DEVICE,
       "forward convolution for x [1,64,1000000,1000000], w [64,64,3,3], stride 1, pad 1 in bf16: of ");
   struct dnn_conv *conv = NULL;
-  struct dnn_conv_shape s = {1, 8, 4, 4, 8, 3, 1, 1, NUMBERS_BF16};
+  struct dnn_conv_shape s = {1, 8, 4, 4, 8, 3, 1, 1, PRECISION_BF16};
   assert_int_equal(dnn_conv_open(&conv, dnn, &s, DNN_FORWARD), OK);
   assert_int_equal(dnn_conv_run(conv, NULL, NULL, NULL, NULL, NULL), E_DEVICE);
   assert_non_null(strstr(fail_message(), "described device cannot be run"));
@@ -169,7 +169,7 @@ static void what_cannot_be_is_said(void **state) {
 static void a_workspace_limit_is_kept(void **state) {
   (void)state;
   struct dnn *dnn = open_device(DEVICE_H200, false);
-  struct dnn_conv_shape stem = {512, 3, 224, 224, 64, 7, 2, 3, NUMBERS_BF16};
+  struct dnn_conv_shape stem = {512, 3, 224, 224, 64, 7, 2, 3, PRECISION_BF16};
   struct dnn_conv *conv = NULL;
   assert_int_equal(dnn_conv_open(&conv, dnn, &stem, DNN_FORWARD), OK);
   assert_true(dnn_conv_workspace(conv) > 0); /* three channels are repacked */

@@ -1,0 +1,146 @@
+/* Convolutions by cuDNN. It multiplies numbers of one type with channels in eights, in and out: weights that are not of
+ * that type, or have another number of outputs, are copied into that form once per step and their gradient is copied
+ * back; so is an image that is no activation (tests). */
+#include <stdlib.h>
+
+#include "nn/conv2d/conv2d.h"
+#include "nn/cuda/cuda.h"
+#include "nn/cuda/dnn.h"
+
+struct conv_state {
+  struct dnn_conv *forward, *data, *weights; /* the backward ones: NULL when not wanted */
+  enum element factor;
+  bool copy_x, copy_w;
+  int64_t x_count, w_count, w_room; /* numbers; room: with rows of zeros for outputs that pad y */
+  size_t x_bytes, w_bytes;          /* of the copies, 0 without: x or its gradient, w or its gradient */
+  size_t workspace;                 /* of both backward plans */
+};
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static void *at(void *base, size_t offset) { return (char *)base + offset; }
+
+static struct dnn_conv_shape shape_of(const struct node *n, enum precision precision) {
+  const struct conv2d_attr *a = n->attr;
+  const struct tensor *x = n->in[0];
+  return (struct dnn_conv_shape){.n = x->shape.dim[0],
+                                 .c = x->layout.block,
+                                 .h = x->shape.dim[2],
+                                 .w = x->shape.dim[3],
+                                 .o = n->out->layout.block,
+                                 .k = n->in[1]->shape.dim[2],
+                                 .stride = a->stride,
+                                 .pad = a->pad,
+                                 .precision = precision};
+}
+
+static void plan_copies(struct node *n, const struct dnn_conv_shape *shape) {
+  struct conv_state *s = n->state;
+  const struct tensor *x = n->in[0], *w = n->in[1];
+  s->x_count = cuda_count(&x->shape, x->layout);
+  s->w_count = cuda_count(&w->shape, w->layout);
+  s->w_room = shape->o * shape->k * shape->k * shape->c;
+  s->copy_x = x->layout.element != s->factor;
+  s->copy_w = w->layout.element != s->factor || s->w_room != s->w_count;
+}
+
+/* After the plans: memory, and what backward reads. A copy of w that it reads outlives the forward pass. */
+static void plan_memory(struct node *n) {
+  struct conv_state *s = n->state;
+  const size_t number = cuda_element_bytes(s->factor);
+  s->x_bytes = s->copy_x ? cuda_whole((size_t)s->x_count * number) : 0;
+  s->w_bytes = s->copy_w ? cuda_whole((size_t)s->w_room * number) : 0;
+  if (s->data) s->workspace = dnn_conv_workspace(s->data);
+  if (s->weights) s->workspace = larger(s->workspace, dnn_conv_workspace(s->weights));
+  n->saved_bytes = s->data ? s->w_bytes : 0;
+  n->forward_scratch = s->x_bytes + (s->data ? 0 : s->w_bytes) + dnn_conv_workspace(s->forward);
+  n->backward_scratch = s->x_bytes + s->w_bytes + s->workspace;
+  n->keep_in = (s->weights ? 1 : 0) | (s->data && !s->copy_w ? 2 : 0);
+}
+
+static enum status prepare(struct node *n, const struct run *run) {
+  struct cuda *cuda = run->device;
+  struct conv_state *s = calloc(1, sizeof *s);
+  enum status st = OK;
+  if (!s) return fail(E_MEMORY, "out of memory for a convolution");
+  n->state = s;
+  n->out->layout.element = s->factor = cuda_factor(cuda);
+  const struct dnn_conv_shape shape = shape_of(n, cuda->precision);
+  plan_copies(n, &shape);
+  TRY(cuda_need_dnn(cuda));
+  TRY(dnn_conv_open(&s->forward, cuda->dnn, &shape, DNN_FORWARD));
+  if (node_differentiates(n, 0)) TRY(dnn_conv_open(&s->data, cuda->dnn, &shape, DNN_BACKWARD_DATA));
+  if (node_differentiates(n, 1)) TRY(dnn_conv_open(&s->weights, cuda->dnn, &shape, DNN_BACKWARD_WEIGHTS));
+  plan_memory(n);
+out:
+  return st;
+}
+
+/* x as the library takes it: itself, or a copy in scratch. */
+static enum status take_x(const struct node *n, struct cuda *cuda, void *scratch, void **x) {
+  const struct conv_state *s = n->state;
+  *x = s->copy_x ? scratch : n->in[0]->data;
+  if (!s->copy_x) return OK;
+  return cuda_convert(cuda, scratch, s->factor, n->in[0]->data, n->in[0]->layout.element, s->x_count,
+                      s->x_count);
+}
+
+static enum status forward(struct node *n, const struct run *run) {
+  const struct conv_state *s = n->state;
+  struct cuda *cuda = run->device;
+  void *x, *w = n->in[1]->data, *rest = at(n->scratch_f, s->x_bytes);
+  enum status st = OK;
+  TRY(take_x(n, cuda, n->scratch_f, &x));
+  if (s->copy_w) {
+    w = s->data ? n->saved : rest;
+    if (!s->data) rest = at(rest, s->w_bytes);
+    TRY(cuda_convert(cuda, w, s->factor, n->in[1]->data, n->in[1]->layout.element, s->w_count, s->w_room));
+  }
+  TRY(dnn_conv_run(s->forward, cuda->stream, x, w, n->out->data, rest));
+out:
+  return st;
+}
+
+static enum status backward_weights(const struct node *n, struct cuda *cuda) {
+  const struct conv_state *s = n->state;
+  void *x, *dw = s->copy_w ? at(n->scratch_b, s->x_bytes) : n->in_grad[1];
+  enum status st = OK;
+  TRY(take_x(n, cuda, n->scratch_b, &x));
+  TRY(dnn_conv_run(s->weights, cuda->stream, x, dw, n->out->grad, at(n->scratch_b, s->x_bytes + s->w_bytes)));
+  if (s->copy_w)
+    TRY(cuda_convert(cuda, n->in_grad[1], n->in[1]->layout.element, dw, s->factor, s->w_count, s->w_count));
+out:
+  return st;
+}
+
+static enum status backward_data(const struct node *n, struct cuda *cuda) {
+  const struct conv_state *s = n->state;
+  void *dx = s->copy_x ? n->scratch_b : n->in_grad[0], *w = s->copy_w ? n->saved : n->in[1]->data;
+  enum status st =
+      dnn_conv_run(s->data, cuda->stream, dx, w, n->out->grad, at(n->scratch_b, s->x_bytes + s->w_bytes));
+  if (st != OK || !s->copy_x) return st;
+  return cuda_convert(cuda, n->in_grad[0], n->in[0]->layout.element, dx, s->factor, s->x_count, s->x_count);
+}
+
+static enum status backward(struct node *n, const struct run *run) {
+  enum status st = OK;
+  if (n->in_grad[1]) TRY(backward_weights(n, run->device));
+  if (n->in_grad[0]) TRY(backward_data(n, run->device));
+out:
+  return st;
+}
+
+static void release(struct node *n) {
+  struct conv_state *s = n->state;
+  if (!s) return;
+  dnn_conv_close(&s->weights);
+  dnn_conv_close(&s->data);
+  dnn_conv_close(&s->forward);
+  free(s);
+}
+
+const struct kernel kernel_conv2d_cuda = {.op = "conv2d",
+                                          .backend = "cuda",
+                                          .prepare = prepare,
+                                          .forward = forward,
+                                          .backward = backward,
+                                          .release = release};
