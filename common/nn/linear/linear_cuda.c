@@ -1,0 +1,145 @@
+/* Three products by cuBLASLt, the bias added in the first. What is not of the type that is multiplied (under bf16 the
+ * weights and the bias) is copied into it. */
+#include <stdlib.h>
+
+#include "nn/cuda/cuda.h"
+#include "nn/cuda/matmul.h"
+
+enum { X, W, BIAS };
+
+struct linear_state {
+  struct matmul *forward, *data, *weights; /* the backward ones: NULL when not wanted */
+  enum element factor;
+};
+
+static enum precision precision_of(const struct tensor *t) {
+  return t->layout.element == ELEMENT_BF16 ? PRECISION_BF16 : PRECISION_F32;
+}
+
+static enum status open_products(struct node *n, struct cuda *cuda) {
+  struct linear_state *s = n->state;
+  const int64_t rows = n->out->shape.dim[0], out = n->out->shape.dim[1], in = n->in[X]->shape.dim[1];
+  enum status st = OK;
+  TRY(matmul_open(&s->forward, cuda->blas,
+                  &(struct matmul_shape){.rows = rows,
+                                         .columns = out,
+                                         .inner = in,
+                                         .b_transposed = true,
+                                         .in = cuda->precision,
+                                         .out = precision_of(n->out),
+                                         .bias = n->n_in > BIAS}));
+  if (node_differentiates(n, X)) {
+    TRY(matmul_open(&s->data, cuda->blas,
+                    &(struct matmul_shape){.rows = rows,
+                                           .columns = in,
+                                           .inner = out,
+                                           .in = cuda->precision,
+                                           .out = precision_of(n->in[X])}));
+  }
+  if (node_differentiates(n, W)) {
+    TRY(matmul_open(&s->weights, cuda->blas,
+                    &(struct matmul_shape){.rows = out,
+                                           .columns = in,
+                                           .inner = rows,
+                                           .a_transposed = true,
+                                           .in = cuda->precision,
+                                           .out = precision_of(n->in[W])}));
+  }
+out:
+  return st;
+}
+
+/* Of the copy of an input, 0 if it is used as it is. */
+static size_t copy_bytes(const struct node *n, int i) {
+  const struct linear_state *s = n->state;
+  if (i >= n->n_in || n->in[i]->layout.element == s->factor) return 0;
+  return cuda_whole((size_t)shape_count(n->in[i]->shape) * cuda_element_bytes(s->factor));
+}
+
+static size_t workspace(const struct matmul *product) { return product ? matmul_workspace(product) : 0; }
+
+static enum status prepare(struct node *n, const struct run *run) {
+  struct cuda *cuda = run->device;
+  struct linear_state *s = calloc(1, sizeof *s);
+  enum status st = OK;
+  if (!s) return fail(E_MEMORY, "out of memory for a linear layer");
+  n->state = s;
+  n->out->layout.element = s->factor = cuda_factor(cuda);
+  TRY(cuda_need_blas(cuda));
+  TRY(open_products(n, cuda));
+  n->keep_in = (s->weights ? 1 << X : 0) | (s->data ? 1 << W : 0);
+  n->forward_scratch = copy_bytes(n, X) + copy_bytes(n, W) + copy_bytes(n, BIAS) + workspace(s->forward);
+  n->backward_scratch =
+      copy_bytes(n, X) + copy_bytes(n, W) +
+      (workspace(s->data) > workspace(s->weights) ? workspace(s->data) : workspace(s->weights));
+out:
+  return st;
+}
+
+/* Input i in the type that is multiplied: itself, or a copy at *room, which moves behind it. */
+static enum status take(const struct node *n, int i, struct cuda *cuda, char **room, const void **taken) {
+  const struct linear_state *s = n->state;
+  const struct tensor *t = n->in[i];
+  const size_t bytes = copy_bytes(n, i);
+  *taken = bytes ? *room : t->data;
+  *room += bytes;
+  if (!bytes) return OK;
+  const int64_t count = shape_count(t->shape);
+  return cuda_convert(cuda, *room - bytes, s->factor, t->data, t->layout.element, count, count);
+}
+
+static enum status forward(struct node *n, const struct run *run) {
+  const struct linear_state *s = n->state;
+  struct cuda *cuda = run->device;
+  struct matmul_call call = {.c = n->out->data};
+  char *room = n->scratch_f;
+  enum status st = OK;
+  TRY(take(n, X, cuda, &room, &call.a));
+  TRY(take(n, W, cuda, &room, &call.b));
+  if (n->n_in > BIAS) TRY(take(n, BIAS, cuda, &room, &call.bias));
+  call.workspace = room;
+  TRY(matmul_run(s->forward, cuda->stream, &call));
+out:
+  return st;
+}
+
+/* Of x or w: the gradient of y times the other one. */
+static enum status backward_product(const struct node *n, struct cuda *cuda, int of) {
+  const struct linear_state *s = n->state;
+  struct matmul_call call = {.a = n->out->grad, .c = n->in_grad[of], .accumulate = n->accumulate[of]};
+  char *room = n->scratch_b;
+  enum status st = take(n, of == X ? W : X, cuda, &room, &call.b);
+  call.workspace = room;
+  return st == OK ? matmul_run(of == X ? s->data : s->weights, cuda->stream, &call) : st;
+}
+
+static enum status backward(struct node *n, const struct run *run) {
+  struct cuda *cuda = run->device;
+  const struct tensor *y = n->out;
+  enum status st = OK;
+  if (n->in_grad[X]) TRY(backward_product(n, cuda, X));
+  if (n->in_grad[W]) TRY(backward_product(n, cuda, W));
+  if (n->n_in > BIAS && n->in_grad[BIAS]) {
+    TRY(cuda_column_sums(cuda, n->in_grad[BIAS], y->grad, y->layout.element, y->shape.dim[0], y->shape.dim[1],
+                         n->accumulate[BIAS]));
+  }
+out:
+  return st;
+}
+
+static void release(struct node *n) {
+  struct linear_state *s = n->state;
+  if (!s) return;
+  matmul_close(&s->weights);
+  matmul_close(&s->data);
+  matmul_close(&s->forward);
+  free(s);
+}
+
+const struct kernel kernel_linear_cuda = {.op = "linear",
+                                          .backend = "cuda",
+                                          .accumulates = true,
+                                          .prepare = prepare,
+                                          .forward = forward,
+                                          .backward = backward,
+                                          .release = release};
