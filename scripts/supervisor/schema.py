@@ -46,6 +46,8 @@ def _explain(error):
     elif keyword == 'anyOf':
         yield path, f'{where}{_name(path)} must be text, a number, true, false or a list of these, not ' \
                     f'{_shown(error.instance)}'
+    elif keyword in ('minItems', 'maxItems') and error.validator_value > 1:
+        yield path, f'{where}{_name(path)} must have {error.validator_value} entries, not {len(error.instance)}'
     elif keyword in ('minItems', 'minProperties', 'minLength'):
         yield path, f'{where}{_name(path)} must not be empty'
     elif keyword in ('minimum', 'maximum'):

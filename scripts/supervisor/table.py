@@ -49,11 +49,10 @@ def definition(data, stages):
 
 
 class Cell:
-    """`text`: for people. `numbers`: ours (mean, standard deviation or None), or the paper's; empty where there is none."""
+    """`text`: for people. `numbers`: mean, and standard deviation or None; empty where there is no number."""
 
-    def __init__(self, text, numbers=(), number=False):
-        self.text, self.numbers, self.number = text, numbers, number or bool(numbers)
-        self.best = False
+    def __init__(self, text, numbers=()):
+        self.text, self.numbers, self.best = text, numbers, False
 
 
 class Table:
@@ -79,9 +78,16 @@ class Table:
             return Cell('no value' if done else _state([self._records.get(n) for n in copies]))
         mean, sd = results.mean_sd(found)
         factor = 100 if column.get('unit') == '%' else 1
-        mean, sd = mean * factor, sd and sd * factor
-        text = _shown(mean, column) + (f' ± {_shown(sd, column)}' if sd is not None else '')
-        return Cell(text + (f' ({len(found)} of {len(copies)} seeds)' if len(found) < len(copies) else ''), (mean, sd))
+        cell = _with_deviation(mean * factor, sd and sd * factor, column)
+        cell.text += f' ({len(found)} of {len(copies)} seeds)' if len(found) < len(copies) else ''
+        return cell
+
+    def paper(self, row, name):
+        """The paper's Cell beside ours."""
+        given = self.rows[row]['paper'].get(name)
+        if given is None:
+            return Cell('–')
+        return _with_deviation(*(given if isinstance(given, list) else (given, None)), self.columns[name])
 
     def heading(self):
         """The words of the first line, with whether a column holds numbers."""
@@ -100,11 +106,10 @@ class Table:
         for row, entry in self.rows.items():
             cells = [Cell(entry['group'] if entry['group'] != above else '')] if self._grouped else []
             cells.append(Cell(entry['label']))
-            for name, column in self.columns.items():
+            for name in self.columns:
                 cells.append(self.ours[row][name])
                 if name in self._papers:
-                    number = entry['paper'].get(name)
-                    cells.append(Cell('–', number=True) if number is None else Cell(_shown(number, column), (number,)))
+                    cells.append(self.paper(row, name))
             above = entry['group']
             yield cells
 
@@ -146,8 +151,9 @@ def _look_up(result, path):
     return result if isinstance(result, (int, float)) and not isinstance(result, bool) else None
 
 
-def _shown(number, column):
-    return f"{number:.{column.get('digits', _DIGITS)}f}"
+def _with_deviation(mean, sd, column):
+    digits = column.get('digits', _DIGITS)
+    return Cell(f'{mean:.{digits}f}' + (f' ± {sd:.{digits}f}' if sd is not None else ''), (mean, sd))
 
 
 # --- Shown as -------------------------------------------------------------------------------------------------------------
@@ -176,12 +182,12 @@ def as_csv(table):
     """For programs: every number in a column of its own, unrounded; empty where there is none."""
     stream = io.StringIO()
     write = csv.writer(stream, lineterminator='\n').writerow
-    write(['row', 'group', 'label'] + [f'{name}{part}' for name in table.columns for part in ('', ' sd', ' paper')])
+    write(['row', 'group', 'label'] + [f'{name}{part}' for name in table.columns for part in ('', ' sd', ' paper', ' paper sd')])
     for row, entry in table.rows.items():
         line = [row, entry['group'], entry['label']]
         for name in table.columns:
-            mean, sd = table.ours[row][name].numbers or (None, None)
-            line += ['' if v is None else repr(v) for v in (mean, sd, entry['paper'].get(name))]
+            for cell in (table.ours[row][name], table.paper(row, name)):
+                line += ['' if v is None else repr(v) for v in cell.numbers or (None, None)]
         write(line)
     return stream.getvalue()
 

@@ -111,7 +111,8 @@ class Rows(Folder):
                 ('stage: linear', 'stage: data', "column 'top1': no stage 'data' runs for each row"),
                 ('value: top1, ', '', "rows.yaml:7: column 'top1': say 'stage' and 'value', or 'waits-for'"),
                 ('  stl: {paper', '  s.l: {paper', "rows.yaml:12: 's.l' is not a valid row name"),
-                ('84.8', 'many', "row 'stl': paper: 'top1' must be a number, not 'many'"),
+                ('84.8', 'many', "row 'stl': paper: 'top1' must be a number or a list, not 'many'"),
+                ('84.8', '[1, 2, 3]', "row 'stl': paper: 'top1' must have 2 entries, not 3"),
                 ('  stl: {paper', '  stl: {papre', "row 'stl': unknown key 'papre'; did you mean 'paper'?")):
             self.assertIn(old, ROWS)
             self.assertIn(expected, self.problem(ROWS.replace(old, new, 1)))
@@ -175,11 +176,11 @@ class Tables(Folder):
         self.assertEqual(shown.notes()[-1], 'Not complete: only inv, stl.')
 
     def test_seeds_give_mean_and_deviation(self):
-        text = ROWS.replace('each: rows', 'each: rows\n    seeds: [1, 2, 3]')
+        text = ROWS.replace('each: rows', 'each: rows\n    seeds: [1, 2, 3]').replace('top1: 84.7', 'top1: [84.74, 0.186]')
         shown = self.shown(text, {'linear-inv-1': {'top1': 0.5}, 'linear-inv-2': {'top1': 0.6}, 'linear-inv-3': {'top1': 0.7}, 'linear-stl-2': {'top1': 0.9}})
-        self.assertEqual([line[1] for line in self.cells(shown)], ['60.00 ± 10.00', '90.00 (1 of 3 seeds)*'])
+        self.assertEqual([line[1:3] for line in self.cells(shown)], [['60.00 ± 10.00', '84.74 ± 0.19'], ['90.00 (1 of 3 seeds)*', '84.80']])
         inv, stl = csv.DictReader(table.as_csv(shown).splitlines())
-        for key, expected in (('top1', 60), ('top1 sd', 10), ('top1 paper', 84.7)):
+        for key, expected in (('top1', 60), ('top1 sd', 10), ('top1 paper', 84.74), ('top1 paper sd', 0.186)):
             self.assertAlmostEqual(float(inv[key]), expected, 9)
         self.assertEqual((stl['row'], stl['top1 sd'], stl['loss'], stl['out paper']), ('stl', '', '', ''))
 
