@@ -166,7 +166,7 @@ class Pages(unittest.TestCase):
         meter.update(told(1, [worker('far"away:10:aa')]), {})
         meter.update(told(2, [worker('far"away:10:aa', images=80, busy=2500, wait=500, errors={'lost': 1})], shards=4, dropped={'stale': 1}), {})
         stages = {'stl': copies.Stage('stl', {'run': 'train'})}
-        page = metrics.render(pipeline.Pipeline('f', 'name', 1, stages), {'stl': 'running'}, {'stl': meter}, {'stl': {'train': 1, 'augment': 2}})
+        page = metrics.render(pipeline.Pipeline('f', {'name': 'name', 'seed': 1}, stages), {'stl': 'running'}, {'stl': meter}, {'stl': {'train': 1, 'augment': 2}})
         values, _ = parse(page)
         labels = (('stage', 'stl'), ('role', 'augment'), ('worker', 'far"away:10:aa'), ('host', 'far"away'))
         self.assertEqual([values[f'tandem_worker_{name}_total', labels] for name in
