@@ -246,7 +246,7 @@ enum status checkpoint_check_settings(const struct safetensors *file, const json
     if (json_equal(now, was)) continue;
     char *a = json_dumps(was, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)),
          *b = json_dumps(now, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
-    if (strcmp(key, "threads") == 0 || strcmp(key, "device") == 0)
+    if (strcmp(key, "threads") == 0 || strcmp(key, "device") == 0 || strcmp(key, "precision") == 0)
       log_warn("%s was %s and is now %s: the weights will not be those of an "
                "undisturbed run",
                key, a ? a : "absent", b);

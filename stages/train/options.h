@@ -35,7 +35,9 @@ struct optimiser_options {
 
 struct device_options {
   const char *device;
-  int64_t threads; /* 0: all cores */
+  int64_t threads;       /* 0: all cores */
+  const char *precision; /* NULL: f32 */
+  bool deterministic;
 };
 
 extern const struct opt method_opts[], optimiser_opts[], device_opts[]; /* each for an OPT_TABLE */
@@ -46,5 +48,8 @@ enum status optimiser_options_check(const struct optimiser_options *o);
 
 /* Turns threads = 0 into the number of cores this process may use. E_ARG. */
 enum status device_options_resolve(struct device_options *o);
+
+/* Of options that device_options_resolve accepted. */
+enum precision device_precision(const struct device_options *o);
 
 #endif

@@ -41,5 +41,7 @@ enum status run_open_step(struct run *run, bool plan_only) {
                                                      .threads = (int)o->device.threads,
                                                      .third_height = run->third_size,
                                                      .third_width = run->third_size,
-                                                     .plan_only = plan_only});
+                                                     .plan_only = plan_only,
+                                                     .precision = device_precision(&o->device),
+                                                     .deterministic = o->device.deterministic});
 }

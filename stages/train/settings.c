@@ -84,8 +84,9 @@ enum status settings_make(json_t **out, const struct run *run) {
                            split_names(run), "size", (json_int_t)run->size, "policy",
                            json_loads(policy_json(run->policy), 0, NULL), "mean",
                            triple(run->normalization.mean), "std", triple(run->normalization.std));
-  *out = json_pack("{s:I, s:s, s:I, s:s}", "seed", (json_int_t)o->seed, "device", o->device.device, "threads",
-                   (json_int_t)o->device.threads, "weights", digest);
+  *out = json_pack("{s:I, s:s, s:s, s:I, s:s}", "seed", (json_int_t)o->seed, "device", o->device.device,
+                   "precision", o->device.precision, "threads", (json_int_t)o->device.threads, "weights",
+                   digest);
   enum { N_PARTS = 7 };
   json_t *parts[N_PARTS] = {network,
                             losses,

@@ -58,7 +58,12 @@ enum status step_open(struct step **out, const struct step_config *c) {
   s->third_height = c->third_height;
   s->third_width = c->third_width;
   TRY(read_options(s, c));
-  TRY(graph_open(&s->graph, &(struct graph_config){c->device, GRAPH_TRAIN, c->threads, c->plan_only}));
+  TRY(graph_open(&s->graph, &(struct graph_config){.device = c->device,
+                                                   .mode = GRAPH_TRAIN,
+                                                   .threads = c->threads,
+                                                   .plan_only = c->plan_only,
+                                                   .precision = c->precision,
+                                                   .deterministic = c->deterministic}));
   TRY(model_open(&s->model, s->graph, c->model));
   if (s->base->target_momentum) TRY(model_open_target(&s->target, s->model));
   TRY(build(s, c));

@@ -85,6 +85,15 @@ static void options_out_of_range_are_refused(void **state) {
   d.threads = 0;
   assert_int_equal(device_options_resolve(&d), OK);
   assert_true(d.threads >= 1);
+  d.precision = "bf16";
+  assert_int_equal(device_options_resolve(&d), E_ARG); /* the cpu has one precision */
+  d.device = "cuda:1";
+  assert_int_equal(device_options_resolve(&d), OK);
+  assert_int_equal(device_precision(&d), PRECISION_BF16);
+  d.precision = "tf32";
+  assert_int_equal(device_precision(&d), PRECISION_TF32);
+  d.precision = NULL;
+  assert_int_equal(device_precision(&d), PRECISION_F32);
 }
 
 extern const struct method *const method_registry[];
