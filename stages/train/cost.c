@@ -172,7 +172,9 @@ static enum status run_round(struct cost_run *r, struct subject *s) {
                                        .device = o->device.device,
                                        .threads = (int)o->device.threads,
                                        .third_height = o->third_size,
-                                       .third_width = o->third_size},
+                                       .third_width = o->third_size,
+                                       .precision = device_precision(&o->device),
+                                       .deterministic = o->device.deterministic},
                  &o->optimiser));
   s->work = trial_work(&t, &r->roofline);
   s->arena_bytes = graph_arena_bytes(t.step->graph);
@@ -256,13 +258,14 @@ static json_t *subject_json(const struct subject *s) {
 
 static json_t *result_json(const struct cost_run *r) {
   const struct cost_options *o = r->o;
-  json_t *j = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:f, s:f}, s:o}",
-                        "stage", "cost", "version", TANDEM_VERSION, "arch", o->model.arch, "width",
-                        (json_int_t)o->model.width, "stem", o->model.stem, "device", o->device.device,
-                        "threads", (json_int_t)o->device.threads, "size", (json_int_t)o->size, "batch",
-                        (json_int_t)o->batch, "warmup", (json_int_t)o->warmup, "steps", (json_int_t)o->steps,
-                        "rounds", (json_int_t)o->rounds, "roofline", "flops_per_s", r->roofline.flops,
-                        "bytes_per_s", r->roofline.bytes, "measured", subject_json(&r->subjects[0]));
+  json_t *j =
+      json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:{s:f, s:f}, s:o}",
+                "stage", "cost", "version", TANDEM_VERSION, "arch", o->model.arch, "width",
+                (json_int_t)o->model.width, "stem", o->model.stem, "device", o->device.device, "precision",
+                o->device.precision, "threads", (json_int_t)o->device.threads, "size", (json_int_t)o->size,
+                "batch", (json_int_t)o->batch, "warmup", (json_int_t)o->warmup, "steps", (json_int_t)o->steps,
+                "rounds", (json_int_t)o->rounds, "roofline", "flops_per_s", r->roofline.flops, "bytes_per_s",
+                r->roofline.bytes, "measured", subject_json(&r->subjects[0]));
   if (!j || !o->against) return j;
   const struct subject *reference = &r->subjects[r->n - 1];
   const struct ratios q = ratios_of(&r->subjects[0], reference);
@@ -323,8 +326,9 @@ static enum status cost_run(void *options) {
   TRY(check_options(r.o));
   TRY(open_subjects(&r));
   if (o->result) TRY(atomic_file_open(&r.file, o->result));
-  TRY(roofline_measure(
-      &r.roofline, &(struct graph_config){.device = o->device.device, .threads = (int)o->device.threads}));
+  TRY(roofline_measure(&r.roofline, &(struct graph_config){.device = o->device.device,
+                                                           .threads = (int)o->device.threads,
+                                                           .precision = device_precision(&o->device)}));
   TRY(progress_open(&r.progress, "cost", "steps", r.n * o->rounds * (o->warmup + o->steps)));
   TRY(run_rounds(&r));
   progress_close(&r.progress);

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends.h"
 #include "base/rng.h"
-#include "nn/engine.h"
 
 #include <cmocka.h> /* after ours: it makes fail a macro */
 
@@ -229,8 +229,6 @@ static inline void op_check_parity(const struct op_case *cases, size_t count, co
   if (lacking) skip();
 }
 
-static inline bool op_has(const char *backend) { return backend_find(backend, strlen(backend)) != NULL; }
-
 /* Tolerances: float32 with sums of a few thousand terms; products of 10 and of 7 bits of mantissa. */
 #define OP_PARITY_TEST(name, ...)                                                                            \
   static void name(void **state) {                                                                           \
@@ -238,8 +236,7 @@ static inline bool op_has(const char *backend) { return backend_find(backend, st
     op_check_parity(cases, sizeof cases / sizeof *cases, &(struct op_target){__VA_ARGS__});                  \
   }
 
-/* main of an op's test: its `cases`, and tests of its own. The backends are those of the program: without CUDA
- * in the build it has no cuda; under emulation, only that. */
+/* main of an op's test: its `cases`, and tests of its own. */
 #define OP_TEST_MAIN(...)                                                                                    \
   static void gradients_match_finite_differences(void **state) {                                             \
     (void)state;                                                                                             \
@@ -255,8 +252,8 @@ static inline bool op_has(const char *backend) { return backend_find(backend, st
     const struct CMUnitTest on_cuda[] = {cmocka_unit_test(cuda_matches_ref),                                 \
                                          cmocka_unit_test(cuda_tf32_matches_ref),                            \
                                          cmocka_unit_test(cuda_bf16_matches_ref)};                           \
-    int failed = op_has("cpu") ? cmocka_run_group_tests(on_cpu, NULL, NULL) : 0;                             \
-    return failed + (op_has("cuda") ? cmocka_run_group_tests(on_cuda, NULL, NULL) : 0);                      \
+    int failed = has_backend("cpu") ? cmocka_run_group_tests(on_cpu, NULL, NULL) : 0;                        \
+    return failed + (has_backend("cuda") ? cmocka_run_group_tests(on_cuda, NULL, NULL) : 0);                 \
   }
 
 #endif

@@ -1,13 +1,15 @@
 /* step: times training steps (forward, backward, update) on random images, and says where the time goes. One
  * JSON line: median and minimum seconds per step, images per second (an image has two views), milliseconds
- * per op and phase. */
+ * per op and phase in steps of their own, which are not timed, and a digest of the weights after all steps. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/cli.h"
+#include "base/clock.h"
 #include "nn/engine.h"
 #include "train/trial.h"
 
@@ -36,7 +38,9 @@ static const struct opt opts[] = {
      "print the time of every op of a step on stderr"},
     {0}};
 
-/* Time per op and phase over the timed steps. */
+enum { PROFILED = 3 };
+
+/* Time per op and phase over the observed steps. */
 struct profile {
   json_t *sums; /* "conv2d backward" -> nanoseconds */
   bool each;
@@ -67,40 +71,81 @@ static int ascending(const void *a, const void *b) {
 }
 
 static void print_result(const struct options *o, const struct step *s, double *seconds,
-                         const struct profile *p) {
+                         const struct profile *p, uint64_t digest) {
   const char *key;
   json_t *value, *ops = json_object();
   json_object_foreach(p->sums, key, value) {
-    json_object_set_new(ops, key, json_real((double)json_integer_value(value) * 1e-6 / (double)o->steps));
+    json_object_set_new(ops, key, json_real((double)json_integer_value(value) * 1e-6 / PROFILED));
   }
   qsort(seconds, (size_t)o->steps, sizeof *seconds, ascending);
   double median = seconds[o->steps / 2];
-  json_t *line = json_pack(
-      "{s:s,s:s,s:s,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:o}", "method", o->method.method, "arch", o->model.arch,
-      "device", o->device.device, "threads", (json_int_t)o->device.threads, "batch", (json_int_t)o->batch,
-      "size", (json_int_t)o->size, "median_s", median, "min_s", seconds[0], "images_per_s",
-      (double)o->batch / median, "arena_mib", (double)graph_arena_bytes(s->graph) / 0x1p20, "params_mib",
-      (double)graph_param_bytes(s->graph) / 0x1p20, "ms_per_op", ops);
+  char text[17];
+  snprintf(text, sizeof text, "%016" PRIx64, digest);
+  json_t *line =
+      json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:s,s:o}", "method", o->method.method,
+                "arch", o->model.arch, "device", o->device.device, "precision", o->device.precision,
+                "threads", (json_int_t)o->device.threads, "batch", (json_int_t)o->batch, "size",
+                (json_int_t)o->size, "median_s", median, "min_s", seconds[0], "images_per_s",
+                (double)o->batch / median, "arena_mib", (double)graph_arena_bytes(s->graph) / 0x1p20,
+                "params_mib", (double)graph_param_bytes(s->graph) / 0x1p20, "digest", text, "ms_per_op", ops);
   json_dumpf(line, stdout, JSON_REAL_PRECISION(5));
   printf("\n");
   json_decref(line);
 }
 
-static enum status time_steps(const struct options *o, struct trial *t, struct profile *p) {
-  enum status st = OK;
-  double *seconds = calloc((size_t)o->steps, sizeof *seconds);
-  if (!seconds) return fail(E_MEMORY, "out of memory");
-  for (int64_t i = -o->warmup; i < o->steps; i++) {
-    struct trial_times times;
-    if (i == 0) graph_observe(t->step->graph, observe, p);
-    p->each = o->profile && i == o->steps - 1;
-    TRY(trial_step(t, o->optimiser.lr, &times));
-    if (i < 0) continue;
-    add_time(p->sums, "update", (int64_t)(times.update_s * 1e9));
-    seconds[i] = times.forward_backward_s + times.update_s;
+/* Of all parameters and running statistics. */
+static enum status digest_of(const struct step *s, uint64_t *digest) {
+  const struct graph_tensor *t;
+  *digest = 0;
+  for (size_t i = 0, n = graph_tensors(s->graph, &t); i < n; i++) {
+    int64_t count = shape_count(t[i].shape);
+    float *x = malloc((size_t)count * sizeof *x);
+    enum status st = x ? graph_read_f32(s->graph, t[i].value, x, count) : fail(E_MEMORY, "out of memory");
+    if (st == OK) *digest = XXH3_64bits_withSeed(x, (size_t)count * sizeof *x, *digest);
+    free(x);
+    if (st != OK) return st;
   }
-  print_result(o, t->step, seconds, p);
+  return OK;
+}
+
+static enum status time_steps(const struct options *o, struct trial *t, double *seconds) {
+  enum status st = OK;
+  for (int64_t i = -o->warmup; i < o->steps; i++) {
+    double start = clock_s();
+    TRY(trial_step(t, o->optimiser.lr, NULL));
+    if (i >= 0) seconds[i] = clock_s() - start;
+  }
 out:
+  return st;
+}
+
+/* An observed step may wait for the device behind every op. */
+static enum status profile_steps(const struct options *o, struct trial *t, struct profile *p) {
+  enum status st = OK;
+  graph_observe(t->step->graph, observe, p);
+  for (int i = 0; i < PROFILED; i++) {
+    struct trial_times times;
+    p->each = o->profile && i == PROFILED - 1;
+    TRY(trial_step(t, o->optimiser.lr, &times));
+    add_time(p->sums, "update", (int64_t)(times.update_s * 1e9));
+  }
+out:
+  graph_observe(t->step->graph, NULL, NULL);
+  return st;
+}
+
+static enum status measure(const struct options *o, struct trial *t) {
+  struct profile p = {json_object(), false};
+  double *seconds = calloc((size_t)o->steps, sizeof *seconds);
+  uint64_t digest;
+  enum status st = OK;
+  if (!seconds) TRY(fail(E_MEMORY, "out of memory"));
+  TRY(time_steps(o, t, seconds));
+  TRY(profile_steps(o, t, &p));
+  TRY(digest_of(t->step, &digest));
+  print_result(o, t->step, seconds, &p, digest);
+out:
+  json_decref(p.sums);
   free(seconds);
   return st;
 }
@@ -108,20 +153,27 @@ out:
 static enum status run(void *state) {
   struct options *o = state;
   struct trial t = {0};
-  struct profile p = {json_object(), false};
   enum status st = OK;
   if (o->steps < 1 || o->warmup < 0) return fail(E_ARG, "--steps must be at least 1, --warmup at least 0");
   TRY(device_options_resolve(&o->device));
   TRY(model_resolve(&o->model, NULL));
   const int64_t third = (o->size + 1) / 2;
   TRY(trial_open(&t,
-                 &(struct step_config){&o->model, &o->method, o->batch, o->size, o->size, o->device.device,
-                                       (int)o->device.threads, third, third},
+                 &(struct step_config){.model = &o->model,
+                                       .method = &o->method,
+                                       .batch = o->batch,
+                                       .height = o->size,
+                                       .width = o->size,
+                                       .device = o->device.device,
+                                       .threads = (int)o->device.threads,
+                                       .third_height = third,
+                                       .third_width = third,
+                                       .precision = device_precision(&o->device),
+                                       .deterministic = o->device.deterministic},
                  &o->optimiser));
-  TRY(time_steps(o, &t, &p));
+  TRY(measure(o, &t));
 out:
   trial_close(&t);
-  json_decref(p.sums);
   return st;
 }
 
