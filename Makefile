@@ -65,7 +65,7 @@ override LDFLAGS += -fsanitize=$(SAN)
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: all tests test chaos bench format lint asan tsan fuzz fuzz-targets clean help docs
+.PHONY: all tests test chaos bench format lint asan tsan fuzz fuzz-targets gpu-programs gpu-programs-here gpu-bundle gpu-bundle-here clean help docs
 
 # --- Sources -------------------------------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ define stage_rules
 $(BUILD)/bin/tandem-$(1): $(BUILD)/stages/$(1)/main.o $(BUILD)/stages/$(1).a $(LIB)
 	@mkdir -p $$(@D)
 	@echo '  LD $$@'
-	$(Q)$$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
+	$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $(LDLIBS)
 endef
 $(foreach s,$(ARCHIVES),$(eval $(call archive_rules,$(s))))
 $(foreach s,$(STAGES),$(eval $(call stage_rules,$(s))))
@@ -234,7 +234,7 @@ define test_rules
 $(BUILD)/$(1:%.c=%): $(BUILD)/$(1:%.c=%.o) $(call test_stage,$(1)) $(LIB)
 	@mkdir -p $$(@D)
 	@echo '  LD $$@'
-	$(Q)$$(CC) $(LDFLAGS) -o $$@ $$^ -lcmocka $(LDLIBS)
+	$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ -lcmocka $(LDLIBS)
 endef
 $(foreach t,$(UNIT) $(BENCH),$(eval $(call test_rules,$(t))))
 
@@ -269,6 +269,22 @@ bench: all $(BENCH_BIN)
 fuzz:
 	scripts/fuzz
 
+# --- For a GPU machine -------------------------------------------------------------------------------------------------
+
+# Programs that need of us only what lies in lib/ beside them: scripts/gpu-check runs them here, or from the bundle there.
+GPU_BUILD   := build/gpu
+GPU_TESTS   := $(filter tests/gpu/% tests/parity/% tests/oracle/train/%,$(UNIT))
+GPU_PROGRAM := $(BIN) $(GPU_TESTS:%.c=$(BUILD)/%) $(BUILD)/tests/bench/train/step
+GPU_RPATH   := -Wl,--disable-new-dtags $(foreach up,.. ../.. ../../..,-Wl$(comma)-rpath$(comma)\$$$$ORIGIN/$(up)/lib)
+
+GPU_MAKE    := $(MAKE) BUILD=$(GPU_BUILD) CUDA=1 CPU_MATH=0 LDFLAGS='$(GPU_RPATH)'
+
+gpu-programs gpu-bundle:
+	+$(GPU_MAKE) $@-here
+gpu-programs-here: $(GPU_PROGRAM)
+gpu-bundle-here: $(GPU_PROGRAM)
+	scripts/gpu-bundle $(BUILD)/tandem-gpu.tar.xz $(BUILD) $(GPU_PROGRAM:$(BUILD)/%=%)
+
 # --- Habits -----------------------------------------------------------------------------------------------------------
 
 C_FILES := $(shell find common stages tests -name '*.[ch]' 2>/dev/null)
@@ -289,6 +305,7 @@ help:
 	@echo 'make chaos      the fault tests, long and rough;  TANDEM_CHAOS_SEED=N repeats one'
 	@echo 'make bench      speed beside PyTorch and torchvision, where they are installed'
 	@echo 'make fuzz       each parser fuzzed for a minute'
+	@echo 'make gpu-bundle one file for a GPU machine without a toolkit; scripts/gpu-check: here (docs/gpu.md)'
 	@echo 'make format     clang-format in place;  make lint: clang-format, clang-tidy, cppcheck'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
