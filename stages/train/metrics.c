@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 struct metrics {
   FILE *file;
   char *path;
@@ -15,7 +17,7 @@ struct metrics {
 };
 
 static enum status io_error(const char *path) {
-  return fail(E_IO, "cannot write %s: %s", path, strerror(errno));
+  return fail(E_IO, "cannot write %s: %s%s", path, strerror(errno), file_advice(errno));
 }
 
 /* Bytes taken by the complete lines of steps before `first_step`. */
