@@ -196,6 +196,20 @@ const char *feed_endpoint(const struct feed *feed, size_t i) {
   return i < feed->listening.n ? feed->listening.endpoints[i] : NULL;
 }
 
+enum status feed_stay(struct feed_place *place, struct feed_options *options, const struct feed *feed) {
+  size_t n = 0;
+  feed_place_free(place);
+  for (const char *endpoint; n < FEED_ENDPOINTS_MAX && (endpoint = feed_endpoint(feed, n)); n++)
+    if (!(place->endpoints[n] = strdup(endpoint))) return fail(E_MEMORY, "out of memory");
+  options->listen = (struct cli_list){.items = (const char **)place->endpoints, .count = n};
+  return OK;
+}
+
+void feed_place_free(struct feed_place *place) {
+  for (size_t i = 0; i < FEED_ENDPOINTS_MAX; i++) free(place->endpoints[i]);
+  *place = (struct feed_place){0};
+}
+
 /* The address to name: a TCP one rather than a path, since whoever has both wants workers of other machines. */
 static enum status no_workers(const struct feed *f) {
   const char *role = feed_has_role(f, "decode") ? "augment" : "decode", *at = f->listening.endpoints[0];

@@ -32,6 +32,9 @@ struct feed_plan {
   const char *run;           /* names this run in every envelope */
   const char *const *splits; /* joined in this order (STL-10: "train", "unlabeled") */
   size_t n_splits;
+  const int64_t
+      *chosen; /* [n_chosen] positions in the joined splits: these images alone, in this order; NULL: all */
+  int64_t n_chosen;
   const char *policy; /* canonical JSON */
   uint64_t seed;
   int64_t batch; /* images per global batch */
@@ -53,6 +56,17 @@ const struct dataset_info *feed_dataset(const struct feed *feed);
 
 /* Endpoint i of those where workers connect; borrowed. NULL: no more. */
 const char *feed_endpoint(const struct feed *feed, size_t i);
+
+/* Where a feed listened, for the next one of this process: workers that were told an address find both there. */
+enum { FEED_ENDPOINTS_MAX = 4 };
+struct feed_place {
+  char *endpoints[FEED_ENDPOINTS_MAX];
+};
+
+/* Makes `options` listen where `feed` does. `place`, zeroed at first, holds the addresses; it must outlive the options'
+ * use. E_MEMORY. */
+enum status feed_stay(struct feed_place *place, struct feed_options *options, const struct feed *feed);
+void feed_place_free(struct feed_place *place);
 
 struct feed_view {
   int32_t size;

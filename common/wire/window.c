@@ -42,7 +42,7 @@ static const struct index_entry *entry_of(const struct window *w, int64_t step, 
   if (w->shuffle)
     index =
         (int64_t)rng_permute(w->seed, (uint32_t)(step / w->per_epoch), (uint64_t)w->samples, (uint64_t)index);
-  return entry_at(w, index);
+  return entry_at(w, w->chosen ? w->chosen[index] : index);
 }
 
 static enum status write_ticket(const struct window *w, struct batch *b, struct shard *s, int64_t number) {
@@ -126,6 +126,20 @@ static enum status open_batch(const struct window *w, struct batch *b) {
                    (long long)w->batch);
 }
 
+/* Leaves of the splits' images the chosen ones. */
+static enum status choose(struct window *w, const struct feed_plan *plan) {
+  size_t size = (size_t)plan->n_chosen * sizeof *w->chosen;
+  for (int64_t i = 0; i < plan->n_chosen; i++)
+    if (plan->chosen[i] < 0 || plan->chosen[i] >= w->samples)
+      return fail(E_ARG, "chosen image %lld is not among the %lld of the splits", (long long)plan->chosen[i],
+                  (long long)w->samples);
+  w->chosen = malloc(size ? size : 1);
+  if (!w->chosen) return fail(E_MEMORY, "out of memory");
+  memcpy(w->chosen, plan->chosen, size);
+  w->samples = plan->n_chosen;
+  return OK;
+}
+
 static enum status open_splits(struct window *w, const struct dataset *dataset,
                                const struct feed_plan *plan) {
   w->n_splits = plan->n_splits;
@@ -137,6 +151,10 @@ static enum status open_splits(struct window *w, const struct dataset *dataset,
     if (!w->splits[i]) return E_NOT_FOUND;
     w->split_names[i] = text_of(w->splits[i]->name);
     w->samples += w->splits[i]->count;
+  }
+  if (plan->chosen) {
+    enum status st = choose(w, plan);
+    if (st != OK) return st;
   }
   w->per_epoch = plan->shuffle ? w->samples / plan->batch : round_up(w->samples, plan->batch);
   if (w->per_epoch > 0) return OK;
@@ -204,6 +222,7 @@ void window_close(struct window *w) {
   free(w->past);
   free(w->splits);
   free(w->split_names);
+  free(w->chosen);
   policy_close(&w->policy);
   *w = (struct window){0};
 }

@@ -69,6 +69,7 @@ struct window {
   const struct split **splits; /* [n_splits], in the plan's order */
   struct text *split_names;
   size_t n_splits;
+  int64_t *chosen; /* [samples] positions in the joined splits; NULL: all of them, in order */
   uint64_t seed;
   bool shuffle;
   int64_t samples, per_epoch, batch, shard, last_step;

@@ -7,13 +7,13 @@
 #include "base/progress.h"
 #include "store/features.h"
 
-enum { REPORT_MS = 500, LISTEN_MAX = 4 };
+enum { REPORT_MS = 500 };
 
 /* Both passes over the data, with what they share. */
 struct work {
   const struct extraction *e;
   struct feed_options feed; /* the second pass listens where the first did */
-  char *listen[LISTEN_MAX];
+  struct feed_place place;
   struct network *network;
   struct progress *progress;
   int64_t done, reported_ms;
@@ -42,16 +42,9 @@ static enum status open_feed(struct work *w, struct feed **out, const char *cons
                                  .batch = batch,
                                  .last_step = steps};
   enum status st = feed_open(out, &w->feed, &plan);
-  if (st == OK) feed_report_waits(*out, w->progress);
-  if (st != OK || w->listen[0]) return st;
-  const char *endpoint;
-  size_t n = 0;
-  while (n < LISTEN_MAX && (endpoint = feed_endpoint(*out, n))) {
-    w->listen[n] = strdup(endpoint);
-    if (!w->listen[n++]) return fail(E_MEMORY, "out of memory");
-  }
-  w->feed.listen = (struct cli_list){.items = (const char **)w->listen, .count = n};
-  return OK;
+  if (st != OK) return st;
+  feed_report_waits(*out, w->progress);
+  return feed_stay(&w->place, &w->feed, *out);
 }
 
 /* One pass over the training split in training mode, its ragged last batch left out. */
@@ -62,7 +55,7 @@ static enum status calibrate(struct work *w) {
   struct feed *feed = NULL;
   struct network *measured = NULL;
   int64_t n = w->e->splits[0]->count, batch = calibration_batch(o, n), steps = n / batch;
-  TRY(network_open(&measured, w->e->source, GRAPH_FORWARD, batch, o->device, (int)o->threads));
+  TRY(weights_source_network(&measured, w->e->source, GRAPH_FORWARD, batch, o->device, (int)o->threads));
   TRY(open_feed(w, &feed, &w->e->splits[0]->name, 1, batch, steps));
   for (int64_t k = 1; k <= steps; k++) {
     TRY(feed_next(feed, &b));
@@ -123,7 +116,7 @@ enum status extract(const struct extraction *e) {
   struct features_writer *writer = NULL;
   int64_t n_train = e->splits[0]->count, batch = calibration_batch(o, n_train);
   int64_t calibrated = e->source->file ? 0 : n_train / batch * batch;
-  TRY(network_open(&w.network, e->source, GRAPH_INFERENCE, o->batch, o->device, (int)o->threads));
+  TRY(weights_source_network(&w.network, e->source, GRAPH_INFERENCE, o->batch, o->device, (int)o->threads));
   TRY(features_writer_open(&writer, e->path, e->key, network_dim(w.network)));
   TRY(progress_open(&w.progress, "features", "images", calibrated + n_train + e->splits[1]->count));
   if (calibrated) TRY(calibrate(&w));
@@ -133,6 +126,6 @@ out:
   features_writer_abort(&writer);
   progress_close(&w.progress);
   network_close(&w.network);
-  for (size_t i = 0; i < LISTEN_MAX; i++) free(w.listen[i]);
+  feed_place_free(&w.place);
   return st;
 }

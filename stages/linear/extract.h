@@ -3,7 +3,7 @@
 #ifndef LINEAR_EXTRACT_H
 #define LINEAR_EXTRACT_H
 
-#include "network.h"
+#include "source.h"
 #include "store/dataset.h"
 #include "transform/policy.h"
 
@@ -21,7 +21,7 @@ int64_t calibration_batch(const struct linear_options *o, int64_t n_train);
 
 /* Computes and publishes the features of both splits, for random weights after a pass over the training split
  * that measures BatchNorm's statistics. Shows its progress. Errors: E_INTERRUPTED, those of feed.h and
- * network.h, E_IO. */
+ * source.h, E_IO. */
 enum status extract(const struct extraction *e);
 
 #endif

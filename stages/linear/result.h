@@ -2,7 +2,7 @@
 #ifndef LINEAR_RESULT_H
 #define LINEAR_RESULT_H
 
-#include "network.h"
+#include "source.h"
 #include "store/dataset.h"
 #include "sweep.h"
 

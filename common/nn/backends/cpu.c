@@ -34,10 +34,12 @@ out:
   return st;
 }
 
+/* OpenMP counts threads for each thread that enters; OpenBLAS's own setting is the process's and would take threads
+ * from a graph that another thread runs. Built with OpenMP, OpenBLAS goes by OpenMP's. */
 static void cpu_enter(void *device) {
   const struct cpu *cpu = device;
   omp_set_num_threads(cpu->threads);
-  openblas_set_num_threads(cpu->threads);
+  if (openblas_get_parallel() != OPENBLAS_OPENMP) openblas_set_num_threads(cpu->threads);
 }
 
 static enum status cpu_alloc(void *device, size_t bytes, void **memory) {

@@ -40,18 +40,26 @@ static int close_dataset(void **state) {
   return 0;
 }
 
-static void open_window(struct window *w, struct dataset *dataset) {
+/* All images, or the n chosen ones, as one batch. */
+static enum status try_window(struct window *w, struct dataset *dataset, const int64_t *chosen, int64_t n) {
   static const char *const train[] = {"train"};
   struct policy *policy;
   assert_int_equal(policy_load(&policy, "cifar", 32), OK);
   struct feed_plan plan = {.run = "test",
                            .splits = train,
                            .n_splits = 1,
+                           .chosen = chosen,
+                           .n_chosen = n,
                            .policy = policy_json(policy),
                            .batch = SMALL + LARGE,
                            .last_step = -1};
-  assert_int_equal(window_open(w, dataset, &plan, 32, 1), OK);
+  enum status st = window_open(w, dataset, &plan, 32, 1);
   policy_close(&policy);
+  return st;
+}
+
+static void open_window(struct window *w, struct dataset *dataset) {
+  assert_int_equal(try_window(w, dataset, NULL, 0), OK);
 }
 
 static void shards_end_with_their_images_or_their_bytes(void **state) {
@@ -74,6 +82,20 @@ static void shards_end_with_their_images_or_their_bytes(void **state) {
   }
   assert_int_equal(first, SMALL + LARGE);
   window_close(&w);
+}
+
+static void chosen_images_come_alone_and_in_their_order(void **state) {
+  struct window w;
+  static const int64_t chosen[] = {SMALL + LARGE - 1, 3, 17}, beyond[] = {1, SMALL + LARGE}, below[] = {-1};
+  assert_int_equal(try_window(&w, *state, chosen, 3), OK);
+  const struct batch *b = window_batch(&w, 0);
+  assert_int_equal(b->view.n, 3);
+  assert_int_equal(w.last_step, 1);
+  for (int i = 0; i < 3; i++) assert_int_equal(b->view.ids[i], chosen[i]); /* ids count up in ingest order */
+  window_close(&w);
+  assert_int_equal(try_window(&w, *state, beyond, 2), E_ARG);
+  assert_int_equal(try_window(&w, *state, below, 1), E_ARG);
+  assert_int_equal(try_window(&w, *state, chosen, 0), E_ARG);
 }
 
 /* An `augmented` message for shard k of the first step, its pixels in a slot, all of one value. */
@@ -171,6 +193,7 @@ static void a_repeated_result_is_the_same(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(shards_end_with_their_images_or_their_bytes),
+                                     cmocka_unit_test(chosen_images_come_alone_and_in_their_order),
                                      cmocka_unit_test(a_repeated_result_is_the_same),
                                      cmocka_unit_test(a_slot_used_again_while_it_is_read_counts_for_nothing)};
   return cmocka_run_group_tests(tests, make_dataset, close_dataset);

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-#include "linear/network.h"
+#include "linear/source.h"
 #include "test.h"
 
 enum { SIZE = 8, BATCH = 4, N = 12, IMAGE = SIZE * SIZE * 3 };
@@ -18,7 +18,7 @@ static struct weights_source source(uint64_t seed) {
 
 static struct network *opened(const struct weights_source *s, enum graph_mode mode, int64_t batch) {
   struct network *w;
-  if (network_open(&w, s, mode, batch, "ref", 1) != OK) fail_msg("%s", fail_message());
+  if (weights_source_network(&w, s, mode, batch, "ref", 1) != OK) fail_msg("%s", fail_message());
   return w;
 }
 
