@@ -14,6 +14,9 @@ from .state import write_text
 from .table import as_html
 
 _CSS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report.css')
+_SCORES = {('knn', 'probe'): ('held-out accuracy', 100, '%', {'knn': 'nearest neighbours', 'probe': 'linear probe'}),
+           ('std', 'alignment', 'uniformity'): ('spread of embeddings', 1, '', {
+               'std': 'std (0: collapse)', 'alignment': 'alignment', 'uniformity': 'uniformity'})}
 _TERM_NAMES = {'total': 'total', 'inv': 'invariance', 'equi': 'equivariance', 'trans': 'transformation'}
 
 
@@ -22,7 +25,8 @@ def write(run, programs, table=None):
     with open(_CSS, encoding='utf-8') as stream:
         css = stream.read()
     name = run.state.get('pipeline', {}).get('name', os.path.basename(run.path))
-    sections = [_head(run, name), as_html(table) if table else '', _accuracy(run), _losses(run), _pairs(run, programs), _graph(run), _stages(run), _settings(run)]
+    sections = [_head(run, name), as_html(table) if table else '', _accuracy(run), _losses(run), _scores(run), _pairs(run, programs),
+                _graph(run), _stages(run), _settings(run)]
     page = ('<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f'<title>{_e(name)} · Tandem</title><style>\n{css}</style></head><body><main>\n'
@@ -80,6 +84,26 @@ def _losses(run):
         return ''
     legend = ''.join(f'<span><i class="{t}"></i>{_TERM_NAMES[t]}</span>' for t in results.TERMS if t in seen)
     return f'<h2>Loss</h2><div class="legend">{legend}</div><div class="cards">{"".join(cards)}</div>'
+
+
+def _scores(run):
+    """What the trainers watched: a card for each stage and kind of score."""
+    cards = []
+    for base, members in results.groups(run, 'train').items():
+        curves = [results.score_curves(run, name) for name, _ in members]
+        cards += filter(None, (_score_card(base, curves, scores, *_SCORES[scores]) for scores in _SCORES))
+    return f'<h2>While training</h2><div class="cards">{"".join(cards)}</div>' if cards else ''
+
+
+def _score_card(base, curves, scores, title, factor, unit, names):
+    seen = [s for s in scores if any(len(c.get(s, ())) > 1 for c in curves)]  # one point is no line
+    if not seen:
+        return ''
+    series = [(s if i == 0 else f'{s} other', [(x, factor * y) for x, y in own[s]])
+              for i, own in enumerate(curves) for s in seen if s in own]
+    legend = ''.join(f'<span><i class="{s}"></i>{names[s]}</span>' for s in seen)
+    return f'<figure class="card"><h3>{_e(base)}: {title}</h3><div class="legend">{legend}</div>' \
+           f'{charts.lines(series[::-1], "epoch", unit, f"{title} of {base}")}</figure>'
 
 
 def _pairs(run, programs):

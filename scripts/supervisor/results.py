@@ -7,6 +7,7 @@ import os
 from .state import read_json
 
 TERMS = ('total', 'inv', 'equi', 'trans')
+SCORES = ('knn', 'probe', 'std', 'alignment', 'uniformity')
 
 
 def result_of(run, name):
@@ -23,8 +24,8 @@ def groups(run, kind):
     return found
 
 
-def loss_curves(run, name, most=240):
-    """{term: [(epoch, mean loss)]} from metrics.jsonl, by epoch, or finer where there are few epochs."""
+def _metrics(run, name):
+    """The whole lines of metrics.jsonl; [] if there is none."""
     rows = []
     try:
         with open(os.path.join(run.stage_folder(name), 'metrics.jsonl'), encoding='utf-8') as stream:
@@ -34,8 +35,30 @@ def loss_curves(run, name, most=240):
                 except ValueError:
                     continue  # the last line of a killed run
     except OSError:
-        return {}
-    rows = [r for r in rows if isinstance(r, dict) and 'step' in r and 'epoch' in r]
+        return []
+    return [r for r in rows if isinstance(r, dict) and 'step' in r and 'epoch' in r]
+
+
+def _is_finite(value):
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def score_curves(run, name):
+    """{score: [(epochs trained, value)]} of the features, and of the embeddings' spread, as training went on."""
+    rows = _metrics(run, name)
+    per_epoch = max(1, sum(1 for r in rows if r['epoch'] == 0 and 'total' in r))
+    curves = {}
+    for row in rows:
+        at = (row['step'] + 1) / per_epoch if 'total' in row else row['epoch'] + 1
+        for score in SCORES:
+            if _is_finite(row.get(score)):
+                curves.setdefault(score, []).append((at, row[score]))
+    return curves
+
+
+def loss_curves(run, name, most=240):
+    """{term: [(epoch, mean loss)]}, by epoch, or finer where there are few epochs."""
+    rows = [r for r in _metrics(run, name) if 'total' in r]
     if not rows:
         return {}
     epochs = rows[-1]['epoch'] + 1
@@ -46,7 +69,7 @@ def loss_curves(run, name, most=240):
         sums = collections.OrderedDict()
         for i, row in enumerate(rows):
             value = row.get(term)
-            if isinstance(value, (int, float)) and math.isfinite(value):
+            if _is_finite(value):
                 sums.setdefault(i * bins // len(rows), []).append((row['step'] / per_epoch, value))
         if sums:
             curves[term] = [(sum(x for x, _ in b) / len(b) + 0.5 / per_epoch, sum(y for _, y in b) / len(b)) for b in sums.values()]

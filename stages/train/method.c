@@ -104,7 +104,7 @@ enum status method_resolve(struct method_options *o) {
 /* --- What methods are made of --------------------------------------------------------------------------- */
 
 struct value features(struct step *s) {
-  return backbone(s->model, s->views, 2);
+  return s->y = backbone(s->model, s->views, 2);
 }
 
 struct value target_features(struct step *s) {
@@ -119,7 +119,9 @@ static void compare_rows(struct step *s, enum term term, struct comparison c) {
   c.projector = projectors[term];
   c.predictor = predictors[term];
   c.widths = term == TERM_TRANS ? &s->trans_projector : &s->projector;
-  s->loss[term] = s->base->loss(s, &c);
+  struct value z;
+  s->loss[term] = s->base->loss(s, &c, &z);
+  if (term == TERM_INV) s->embeddings = z;
 }
 
 void compare(struct step *s, enum term term, struct value pairs, struct value target, int calls) {

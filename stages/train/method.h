@@ -28,9 +28,12 @@ struct step {
   int64_t third_height, third_width; /* pixels; 0: there is no third view */
   struct value third;                /* input [N, 3, h, w]; id 0: the method has no use for it */
   struct value labels;               /* input [2N, LABEL_COLUMNS]: d(1,2), then d(2,1); id 0: as above */
+  struct value y;                    /* features [2N, D] */
   struct value y_target;             /* target_features; id 0: not made */
-  struct value loss[N_TERMS];        /* [1] each, unweighted; set by the method; id 0: not computed */
-  struct value total;                /* [1] */
+  struct value embeddings;    /* what monitors look at [2N, D]: the projections that the invariance term
+                                        compares, or y where there is no such term */
+  struct value loss[N_TERMS]; /* [1] each, unweighted; set by the method; id 0: not computed */
+  struct value total;         /* [1] */
 };
 
 /* --- Bases ---------------------------------------------------------------------------------------------- */
@@ -53,7 +56,8 @@ struct base {
   enum status (*check)(const void *own); /* whether their values are in range; NULL: any are. E_ARG */
   const char *projector, *trans_projector, *predictor; /* default widths; predictor NULL: it has none */
   bool constant_predictor;                             /* the predictors' learning rate is not scheduled */
-  struct value (*loss)(struct step *s, const struct comparison *c); /* -> [1] */
+  /* -> [1]; *z: the projections of `pairs` that it compares, of a prediction those of its second half. */
+  struct value (*loss)(struct step *s, const struct comparison *c, struct value *z);
   /* With target networks: xi <- m xi + (1 - m) theta after every step, m in epoch `epoch` (from 0) of
    * `epochs`. NULL: it has none. */
   double (*target_momentum)(const void *own, int64_t epoch, int64_t epochs);

@@ -88,13 +88,17 @@ static const char *group_of(const char *name) {
 static enum status add_event(struct metrics *m, int64_t step, int64_t epoch, const struct scalars *measured) {
   enum { TAG_SIZE = 64 };
   char tags[MAX_SCALARS][TAG_SIZE];
-  struct event_scalar scalars[1 + MAX_SCALARS] = {{"epoch", (double)epoch}};
+  struct event_scalar scalars[1 + MAX_SCALARS];
+  size_t n = 0;
   for (size_t i = 0; i < measured->n; i++) {
     const struct scalar *s = &measured->at[i];
     snprintf(tags[i], TAG_SIZE, "%s%s", group_of(s->name), s->name);
-    scalars[1 + i] = (struct event_scalar){tags[i], s->value};
+    scalars[n++] = (struct event_scalar){tags[i], s->value};
+    if (strcmp(s->name, "lr") ==
+        0) /* a step's own; scores are of an epoch before, and the curve would jump back */
+      scalars[n++] = (struct event_scalar){"epoch", (double)epoch};
   }
-  return event_file_scalars(m->events, step, scalars, 1 + measured->n);
+  return event_file_scalars(m->events, step, scalars, n);
 }
 
 enum status metrics_add(struct metrics *m, int64_t step, int64_t epoch, const struct scalars *measured) {
@@ -109,6 +113,25 @@ enum status metrics_add(struct metrics *m, int64_t step, int64_t epoch, const st
 enum status metrics_sync(struct metrics *m) {
   if (fsync(fileno(m->file)) != 0) return io_error(m->path);
   return m->events ? event_file_sync(m->events) : OK;
+}
+
+enum status metrics_last(const struct metrics *m, const char *key, json_t **line) {
+  *line = NULL;
+  FILE *file = fopen(m->path, "re");
+  if (!file) return fail(E_IO, "cannot read %s: %s", m->path, strerror(errno));
+  char *text = NULL;
+  size_t capacity = 0;
+  while (getline(&text, &capacity, file) > 0) {
+    json_t *object = strstr(text, key) ? json_loads(text, 0, NULL) : NULL;
+    if (json_object_get(object, key)) {
+      json_decref(*line);
+      *line = json_incref(object);
+    }
+    json_decref(object);
+  }
+  free(text);
+  fclose(file);
+  return *line ? OK : fail(E_NOT_FOUND, "%s has no line with %s", m->path, key);
 }
 
 enum status metrics_epoch_mean(const char *path, int64_t epoch, json_t **mean) {

@@ -32,12 +32,15 @@ void scalars_put(struct scalars *s, const char *name, double value);
 /* The learning rate and the losses of a step; terms that are left out are not among them. */
 void scalars_put_losses(struct scalars *out, const struct step *s, double lr, const struct losses *losses);
 
-/* Appends a line and an event; steps never go back from one line to the next. An event's tags are epoch, lr,
+/* Appends a line and an event; steps never go back from one line to the next. An event's tags are lr and epoch,
  * loss/NAME for what scalars_put_losses puts, and monitor/NAME for the rest. E_IO, E_MEMORY. */
 enum status metrics_add(struct metrics *m, int64_t step, int64_t epoch, const struct scalars *measured);
 
 /* Syncs both files, so that none is behind the checkpoint that follows. E_IO. */
 enum status metrics_sync(struct metrics *m);
+
+/* The last line that has this key. *line: new reference. E_IO, E_NOT_FOUND (no such line). */
+enum status metrics_last(const struct metrics *m, const char *key, json_t **line);
 
 /* The mean of each loss over the lines of `epoch`, read back from the file, as
  * {"total": ..., "inv": ...}. *mean: new reference. E_IO, E_NOT_FOUND (no such

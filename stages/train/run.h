@@ -19,6 +19,7 @@ struct normalization {
 
 struct run {
   struct train_options *o;
+  struct feed_options feed_options; /* o->feed, listening where an earlier feed of the run did */
   struct policy *policy;
   struct dataset *dataset; /* for its numbers; the pixels come from the feed */
   const struct dataset_info *data;
@@ -35,6 +36,7 @@ struct run {
   struct feed *feed;
   struct event_file *events; /* NULL: --no-tensorboard */
   struct metrics *metrics;
+  struct watch *watch;
   uint8_t *views;             /* [2N, size, size, 3] */
   uint8_t *third;             /* [N, third, third, 3]; NULL: the method has no use for it */
   int32_t third_size;         /* pixels, side of the third view; 0: the policy has none */

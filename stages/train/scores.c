@@ -7,7 +7,7 @@
 #include "rows.h"
 
 enum { NEIGHBOURS = 20 };
-static const double temperature = 0.07, ridge = 1;
+static const double temperature = 0.07, ridge = 0.1;
 
 /* What both scores are made of. */
 struct work {

@@ -5,7 +5,7 @@
  *   knn    the weighted vote of Wu et al. ("Unsupervised feature learning via non-parametric instance
  *          discrimination", 2018): the k = 20 most similar vote for their class with weight exp(cos / 0.07)
  *   probe  ridge regression of the classes' indicators on unit features and a constant, solved exactly in its
- *          dual: A = (K + lambda I)^-1 Y, K_ij = cos + 1, lambda = 1; the largest output is the class
+ *          dual: A = (K + lambda I)^-1 Y, K_ij = cos + 1, lambda = 0.1; the largest output is the class
  *
  * Of equals the first wins: the earlier image of the bank, the lower class. One thread; its result does not
  * depend on the machine's number of cores. */

@@ -10,6 +10,7 @@
 #include "base/version.h"
 #include "model/weights.h"
 #include "run.h"
+#include "watch.h"
 
 enum { WEIGHTS_LIMIT_GIB = 64 };
 
@@ -132,30 +133,47 @@ static void describe_weights(struct weights_metadata *m, const struct run *run) 
   memcpy(m->entries, entries, sizeof entries);
 }
 
+/* The last values of whatever the run watched; {} for nothing. *out: new reference. E_IO, E_MEMORY. */
+static enum status last_monitors(json_t **out, const struct metrics *metrics) {
+  static const char *const keys[] = {"knn", "probe", "std", "alignment", "uniformity"};
+  *out = json_object();
+  for (size_t i = 0; *out && i < sizeof keys / sizeof *keys; i++) {
+    json_t *line;
+    enum status st = metrics_last(metrics, keys[i], &line);
+    if (st == OK) json_object_set(*out, keys[i], json_object_get(line, keys[i]));
+    json_decref(line);
+    if (st != OK && st != E_NOT_FOUND) return st;
+  }
+  return *out ? OK : fail(E_MEMORY, "out of memory");
+}
+
 static enum status write_result(const struct run *run, const char *final_path, const char *metrics_path,
                                 double elapsed_s) {
   char fallback[PATH_MAX], digest[33];
-  json_t *losses = NULL, *result = NULL;
+  json_t *losses = NULL, *monitors = NULL, *result = NULL;
   enum status st = OK;
   snprintf(fallback, sizeof fallback, "%s/result.json", run->folder);
   const char *path = run->o->result ? run->o->result : fallback;
   TRY(file_digest(digest, final_path));
   TRY(metrics_epoch_mean(metrics_path, run->o->epochs - 1, &losses));
+  TRY(last_monitors(&monitors, run->metrics));
   int64_t steps = run->last_step - run->first_step;
   double images = (double)(steps * run->o->batch);
-  result = json_pack("{s:s, s:s, s:O, s:{s:s, s:s, s:I}, s:I, s:O, s:{s:s}, s:{s:f, s:f, s:f, "
-                     "s:f, s:I}}",
-                     "stage", "train", "version", TANDEM_VERSION, "settings", run->settings, "dataset",
-                     "name", run->data->name, "fingerprint", run->data->fingerprint, "images",
-                     (json_int_t)run->n_images, "steps", (json_int_t)run->last_step, "last_epoch_losses",
-                     losses, "weights", "final.safetensors", digest, "timing", "elapsed_s", elapsed_s,
-                     "compute_s", run->compute_s, "wait_s", run->wait_s, "images_per_s",
-                     elapsed_s > 0 ? images / elapsed_s : 0.0, "first_step", (json_int_t)run->first_step);
+  result = json_pack(
+      "{s:s, s:s, s:O, s:{s:s, s:s, s:I}, s:I, s:O, s:O, s:{s:s}, s:{s:f, s:f, s:f, "
+      "s:f, s:I, s:I}}",
+      "stage", "train", "version", TANDEM_VERSION, "settings", run->settings, "dataset", "name",
+      run->data->name, "fingerprint", run->data->fingerprint, "images", (json_int_t)run->n_images, "steps",
+      (json_int_t)run->last_step, "last_epoch_losses", losses, "monitors", monitors, "weights",
+      "final.safetensors", digest, "timing", "elapsed_s", elapsed_s, "compute_s", run->compute_s, "wait_s",
+      run->wait_s, "images_per_s", elapsed_s > 0 ? images / elapsed_s : 0.0, "first_step",
+      (json_int_t)run->first_step, "evaluations_skipped", (json_int_t)watch_skipped(run->watch));
   char *text = result ? json_dumps(result, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(12)) : NULL;
   st = text ? file_write(path, text, strlen(text)) : fail(E_MEMORY, "out of memory");
   free(text);
 out:
   json_decref(losses);
+  json_decref(monitors);
   json_decref(result);
   return st;
 }

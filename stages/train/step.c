@@ -14,6 +14,8 @@
 static enum status build(struct step *s, const struct step_config *c) {
   s->views = graph_input(s->graph, "views", (struct shape){4, {2 * c->batch, 3, c->height, c->width}});
   s->method->build(s);
+  if (!s->embeddings.id) s->embeddings = s->y;
+  graph_output(s->graph, "embeddings", s->embeddings);
   struct value terms[N_TERMS];
   double weights[N_TERMS];
   int n = 0;

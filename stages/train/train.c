@@ -15,6 +15,7 @@
 #include "model/weights.h"
 #include "pictures.h"
 #include "run.h"
+#include "watch.h"
 
 /* Channel statistics that were published with the settings of methods
  * section 1. */
@@ -130,9 +131,8 @@ static enum status start(const struct run *run) {
 
 static enum status open_feed(struct run *run) {
   const struct train_options *o = run->o;
-  char ledger[PATH_MAX], metrics[PATH_MAX];
+  char ledger[PATH_MAX];
   snprintf(ledger, sizeof ledger, "%s/ledger.jsonl", run->folder);
-  snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", run->folder);
   struct feed_plan plan = {.run = "train",
                            .splits = run->splits,
                            .n_splits = run->n_splits,
@@ -143,10 +143,15 @@ static enum status open_feed(struct run *run) {
                            .first_step = run->first_step,
                            .last_step = run->last_step,
                            .ledger = ledger};
+  return feed_open(&run->feed, &run->feed_options, &plan);
+}
+
+static enum status open_metrics(struct run *run) {
+  char path[PATH_MAX];
   enum status st = OK;
-  if (o->tensorboard) TRY(event_file_open(&run->events, run->folder, run->first_step));
-  TRY(metrics_open(&run->metrics, metrics, run->first_step, run->events));
-  TRY(feed_open(&run->feed, &o->feed, &plan));
+  snprintf(path, sizeof path, "%s/metrics.jsonl", run->folder);
+  if (run->o->tensorboard) TRY(event_file_open(&run->events, run->folder, run->first_step));
+  TRY(metrics_open(&run->metrics, path, run->first_step, run->events));
 out:
   return st;
 }
@@ -168,6 +173,9 @@ static enum status run_open(struct run *run) {
   TRY(o->resume ? resume(run) : start(run));
   run->schedule = (struct schedule){o->optimiser.lr, strcmp(o->schedule, "cosine") == 0, o->epochs,
                                     run->steps_per_epoch, o->warmup_epochs};
+  run->feed_options = o->feed;
+  TRY(open_metrics(run));
+  TRY(watch_open(&run->watch, run));
   TRY(open_feed(run));
 out:
   return st;
@@ -175,6 +183,7 @@ out:
 
 static void run_close(struct run *run) {
   feed_close(&run->feed);
+  watch_close(&run->watch);
   metrics_close(&run->metrics);
   event_file_close(&run->events);
   updater_close(&run->updater);
@@ -239,7 +248,7 @@ out:
 }
 
 static void show(struct run *run, struct progress *p, int64_t step, double lr, const struct losses *l) {
-  char note[160];
+  char note[200];
   int64_t epoch = step / run->steps_per_epoch;
   json_t *losses = json_pack("{s:f}", "total", l->total);
   snprintf(note, sizeof note, "epoch %" PRId64 "/%" PRId64 "  lr %.4g  loss %.4f", epoch + 1, run->o->epochs,
@@ -250,6 +259,7 @@ static void show(struct run *run, struct progress *p, int64_t step, double lr, c
     snprintf(note + used, sizeof note - used, "  %s %.4f", term_names[i], l->term[i]);
     json_object_set_new(losses, term_names[i], json_real(l->term[i]));
   }
+  watch_show(run->watch, p, note, sizeof note);
   double busy = run->compute_s + run->wait_s;
   progress_detail_take(p, "losses", losses);
   progress_detail_take(p, "step", json_integer(step + 1));
@@ -299,7 +309,9 @@ static enum status one_step(struct run *run, int64_t step, struct progress *p) {
   }
   TRY(step_update(run->step, run->updater, &pace));
   scalars_put_losses(&measured, run->step, pace.lr, &losses);
+  TRY(watch_step(run->watch, step, &measured));
   TRY(metrics_add(run->metrics, step, pace.epoch, &measured));
+  TRY(watch_advance(run->watch, step));
   run->compute_s += clock_s() - began;
   show(run, p, step, pace.lr, &losses);
 out:
@@ -320,7 +332,7 @@ static enum status train(struct run *run, struct progress *p) {
     if (stop_requested() && step + 1 < run->last_step)
       return leave(run, fail(E_INTERRUPTED, "stopped after step %" PRId64, step + 1), step + 1, saved);
   }
-  return OK;
+  return watch_finish(run->watch);
 }
 
 static void announce(const struct run *run) {

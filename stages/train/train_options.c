@@ -1,5 +1,7 @@
 #include "train_options.h"
 
+#include <math.h>
+
 #include "transform/policy.h"
 
 #define AT(member) offsetof(struct train_options, member)
@@ -24,6 +26,16 @@ const struct opt train_opts[] = {
     {"weights", OPT_STR, AT(weights), NULL, "final.safetensors or backbone.safetensors to start from"},
     {"checkpoint-every", OPT_INT, AT(checkpoint_every), "1", "epochs between checkpoints"},
     {"keep", OPT_INT, AT(keep), "2", "checkpoints to keep"},
+    {"monitor-every", OPT_FLOAT, AT(monitor_every), "auto",
+     "epochs between evaluations of the features by nearest neighbours and a linear probe, on a thread of "
+     "the "
+     "lowest priority; 0: none; auto: at most 20 in all, and with little work"},
+    {"monitor-images", OPT_INT, AT(monitor_images), "1000",
+     "labelled training images that an evaluation compares with, and held-out ones that it scores; at most "
+     "4000"},
+    {"monitor-split", OPT_STR, AT(monitor_split), "test", "split of the held-out images"},
+    {"monitor-steps", OPT_INT, AT(monitor_steps), "50",
+     "steps between looks at the embeddings (std, alignment, uniformity), at least one an epoch; 0: none"},
     {"resume", OPT_BOOL, AT(resume), NULL,
      "continue from the newest valid checkpoint in OUT, if there is one"},
     {"tensorboard", OPT_BOOL, AT(tensorboard), "true",
@@ -72,6 +84,19 @@ const struct preset train_presets[] = {
     {"imagenet100/paper", "ImageNet100 with ResNet-50 as the paper describes it", imagenet100_paper},
     {0}};
 
+static enum status check_monitors(const struct train_options *o) {
+  enum { MOST_IMAGES = 4000 }; /* the probe's work grows with their cube */
+  double every = o->monitor_every;
+  if (!isnan(every) && !(every >= 0 && every <= INT32_MAX && every == floor(every)))
+    return fail(E_ARG, "--monitor-every: %g is not a number of epochs", every);
+  if (o->monitor_images < 1 || o->monitor_images > MOST_IMAGES)
+    return fail(E_ARG, "--monitor-images: %lld is not from 1 to %d", (long long)o->monitor_images,
+                MOST_IMAGES);
+  return o->monitor_steps >= 0
+             ? OK
+             : fail(E_ARG, "--monitor-steps: %lld is negative", (long long)o->monitor_steps);
+}
+
 static enum status at_least(const char *flag, int64_t value, int64_t least) {
   return value >= least ? OK
                         : fail(E_ARG, "--%s: %lld is below %lld", flag, (long long)value, (long long)least);
@@ -88,6 +113,7 @@ enum status train_options_check(const struct train_options *o) {
   TRY(at_least("seed", o->seed, 0));
   TRY(at_least("size", o->size, 0));
   TRY(at_least("batch", o->batch, 4));
+  TRY(check_monitors(o));
   if (o->batch % 2)
     st = fail(E_ARG, "--batch: %lld is odd; images come in pairs", (long long)o->batch);
   else if (o->warmup_epochs < 0 || o->warmup_epochs > (double)o->epochs)

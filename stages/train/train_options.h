@@ -11,10 +11,10 @@ struct train_options {
   struct method_options method;
   struct optimiser_options optimiser;
   struct device_options device;
-  const char *out, *result, *policy, *normalize, *schedule, *weights;
+  const char *out, *result, *policy, *normalize, *schedule, *weights, *monitor_split;
   struct cli_list splits;
-  int64_t size, epochs, batch, seed, checkpoint_every, keep, images_every;
-  double warmup_epochs;
+  int64_t size, epochs, batch, seed, checkpoint_every, keep, images_every, monitor_steps, monitor_images;
+  double warmup_epochs, monitor_every; /* epochs; NAN: auto */
   bool resume, tensorboard;
 };
 

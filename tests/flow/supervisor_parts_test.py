@@ -153,6 +153,18 @@ class Report(unittest.TestCase):
         self.assertAlmostEqual(curves['total'][0][0], 0.5)
         self.assertEqual(results.loss_curves(run, 'nothing'), {})
 
+    def test_scores_stand_at_the_epoch_whose_weights_they_are_of(self):
+        run = RunFolder('run')
+        spread = ',"std":0.5,"alignment":1,"uniformity":-2'
+        lines = [f'{{"step":{i},"epoch":{i // 4},"total":{i // 4}{spread if i % 4 == 0 else ""}}}\n' for i in range(8)]
+        lines[6] += '{"step":6,"epoch":0,"knn":0.25,"probe":0.5}\n'
+        write('run/watched/metrics.jsonl', ''.join(lines) + '{"step":7,"epoch":1,"knn":0.75,"probe":NaN}\n')
+        curves = results.score_curves(run, 'watched')
+        self.assertEqual(curves, {'knn': [(1, 0.25), (2, 0.75)], 'probe': [(1, 0.5)], 'std': [(0.25, 0.5), (1.25, 0.5)],
+                                  'alignment': [(0.25, 1), (1.25, 1)], 'uniformity': [(0.25, -2), (1.25, -2)]})
+        self.assertEqual(len(results.loss_curves(run, 'watched')['total']), 8)
+        self.assertEqual(results.score_curves(run, 'nothing'), {})
+
     def test_a_moved_run_keeps_its_labels(self):
         run = RunFolder('moved')
         write('moved/pretrain/result.json', '{"settings": {"method": "stl", "base": "simclr"}}')

@@ -19,6 +19,7 @@ WAIT_S = 120
 NETWORK = ('--arch resnet10 --width 4 --stem cifar --projector 16-8 --trans-backbone 16-8 --trans-projector 8-8 '
            '--device cpu --threads 2').split()
 EPOCHS, STEPS_PER_EPOCH, IMAGES_EVERY = 6, 8, 2
+SPREAD = {'std', 'alignment', 'uniformity'}
 TRAINING = [*NETWORK, '--policy', 'cifar', '--size', '16', '--batch', '16', '--shard', '8',
             '--epochs', str(EPOCHS), '--seed', '3', '--images-every', str(IMAGES_EVERY)]
 
@@ -40,6 +41,12 @@ def read_tensors(path):
     metadata = head.pop('__metadata__', {})
     body = data[8 + length:]
     return {k: (v['dtype'], v['shape'], body[slice(*v['data_offsets'])]) for k, v in head.items()}, metadata
+
+
+def measured(path):
+    """The lines of the steps, and those of the evaluations, which stand where they were done."""
+    found = [json.loads(line) for line in read(path, 'metrics.jsonl').splitlines()]
+    return [m for m in found if 'total' in m], [m for m in found if 'total' not in m]
 
 
 def write_tensors(path, tensors):
@@ -135,8 +142,9 @@ class TrainTest(unittest.TestCase):
         assert status == 0, text
 
     def assert_same_run(self, out):
-        for name in ('final.safetensors', 'backbone.safetensors', 'ledger.jsonl', 'metrics.jsonl'):
+        for name in ('final.safetensors', 'backbone.safetensors', 'ledger.jsonl'):
             self.assertEqual(read(self.whole, name), read(out, name), name)
+        self.assertEqual(measured(self.whole)[0], measured(out)[0])
         results = [json.loads(read(folder, 'result.json')) for folder in (self.whole, out)]
         for r in results:
             r.pop('timing')
@@ -190,9 +198,10 @@ class TrainTest(unittest.TestCase):
             self.assertEqual((dtype, shape, struct.unpack('<q', data)[0]), ('I64', [], per_step * EPOCHS * STEPS_PER_EPOCH))
         backbone, _ = read_tensors(os.path.join(self.whole, 'backbone.safetensors'))
         self.assertEqual({f'backbone.{name}' for name in backbone}, {n for n in tensors if n.startswith('backbone.')})
-        metrics = [json.loads(line) for line in read(self.whole, 'metrics.jsonl').splitlines()]
+        metrics = measured(self.whole)[0]
         self.assertEqual([m['step'] for m in metrics], list(range(EPOCHS * STEPS_PER_EPOCH)))
-        self.assertEqual(set(metrics[0]), {'step', 'epoch', 'lr', 'total', 'inv', 'equi', 'trans'})
+        self.assertEqual(set(metrics[0]), {'step', 'epoch', 'lr', 'total', 'inv', 'equi', 'trans'} | SPREAD)
+        self.assertEqual(set(metrics[1]), {'step', 'epoch', 'lr', 'total', 'inv', 'equi', 'trans'})
         mean = lambda epoch: sum(m['total'] for m in metrics if m['epoch'] == epoch) / STEPS_PER_EPOCH
         self.assertLess(mean(EPOCHS - 1), mean(0))
         result = json.loads(read(self.whole, 'result.json'))
@@ -326,6 +335,8 @@ class TrainTest(unittest.TestCase):
                 (['--inv', '0', '--equi', '0', '--trans', '0'], 2, 'nothing to learn'),
                 (['--keep', '0'], 2, '--keep'), (['--epochs', '0'], 2, '--epochs'),
                 (['--epochs', str(2**63 - 1)], 2, '--epochs'), (['--threads', '-1'], 2, '--threads'),
+                (['--monitor-every', '0.5'], 2, '--monitor-every'), (['--monitor-images', '0'], 2, '--monitor-images'),
+                (['--monitor-images', '4001'], 2, '--monitor-images'), (['--monitor-steps', '-1'], 2, '--monitor-steps'),
                 (['--warmup-epochs', '7'], 2, '--warmup-epochs'), (['--arch', 'vgg'], 2, 'resnet10'),
                 (['--weights', 'not.safetensors'], 1, 'not.safetensors'), (['--weights', 'absent'], 1, 'absent'),
                 (['--weights', final, '--width', '8'], 2, 'made with 4'),
@@ -355,13 +366,13 @@ class MethodsTest(unittest.TestCase):
     def run_method(self, out, *flags):
         status, text = self.train(out, *flags)
         self.assertEqual(status, 0, text)
-        metrics = [json.loads(line) for line in read(out, 'metrics.jsonl').splitlines()]
+        metrics = measured(out)[0]
         tensors, metadata = read_tensors(os.path.join(out, 'final.safetensors'))
         return metrics, tensors, metadata
 
     def test_a_third_view_and_its_rotations(self):
         metrics, tensors, metadata = self.run_method('essl', '--method', 'essl', '--policy', 'cifar+essl', '--rotation-head', '16')
-        self.assertEqual((len(metrics), set(metrics[0])), (8, {'step', 'epoch', 'lr', 'total', 'inv', 'equi'}))
+        self.assertEqual((len(metrics), set(metrics[0])), (8, {'step', 'epoch', 'lr', 'total', 'inv', 'equi'} | SPREAD))
         self.assertAlmostEqual(metrics[0]['total'], metrics[0]['inv'] + 0.5 * metrics[0]['equi'], places=5)
         self.assertEqual((tensors['rotation_head.3.weight'][1], metadata['method']), ([4, 16], 'essl'))
         calls, = struct.unpack('<q', tensors['backbone.bn1.num_batches_tracked'][2])
@@ -369,7 +380,7 @@ class MethodsTest(unittest.TestCase):
 
     def test_labels(self):
         metrics, tensors, _ = self.run_method('equimod', '--base', 'barlow', '--method', 'equimod', '--labels', 'crop,color,flip')
-        self.assertEqual(set(metrics[0]), {'step', 'epoch', 'lr', 'total', 'inv', 'equi'})
+        self.assertEqual(set(metrics[0]), {'step', 'epoch', 'lr', 'total', 'inv', 'equi'} | SPREAD)
         self.assertEqual(tensors['equi_transform.hypernet.weight'][1], [32 * 32, 9])
         metrics, tensors, _ = self.run_method('augself', '--base', 'simsiam', '--method', 'augself', '--predictor', '8-8',
                                               '--label-head', '16')

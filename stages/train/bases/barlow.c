@@ -24,12 +24,12 @@ static enum status check(const void *own) {
   return OK;
 }
 
-static struct value loss(struct step *s, const struct comparison *c) {
+static struct value loss(struct step *s, const struct comparison *c, struct value *z) {
   const struct barlow_options *o = base_own(s);
   struct graph *g = s->graph;
-  struct value z = mlp(s->model, c->projector, c->widths, c->pairs, c->calls);
-  int64_t m = graph_shape(g, z).dim[0] / 2;
-  struct value l = barlow_loss(g, rows(g, z, 0, m), rows(g, z, m, m), o->lambda);
+  *z = mlp(s->model, c->projector, c->widths, c->pairs, c->calls);
+  int64_t m = graph_shape(g, *z).dim[0] / 2;
+  struct value l = barlow_loss(g, rows(g, *z, 0, m), rows(g, *z, m, m), o->lambda);
   return weighted_sum(g, &l, &o->scale, 1);
 }
 

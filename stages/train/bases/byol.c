@@ -24,13 +24,13 @@ static enum status check(const void *own) {
              : fail(E_ARG, "--target-momentum: %g is not from 0 to 1", o->momentum);
 }
 
-static struct value loss(struct step *s, const struct comparison *c) {
+static struct value loss(struct step *s, const struct comparison *c, struct value *z) {
   struct graph *g = s->graph;
   int64_t m = graph_shape(g, c->pairs).dim[0] / 2;
   struct value online = c->prediction ? rows(g, c->pairs, m, m) : c->pairs;
   int calls = c->prediction ? c->calls / 2 : c->calls;
-  struct value z = mlp_last_bias(s->model, c->projector, c->widths, online, calls);
-  struct value p = mlp_last_bias(s->model, c->predictor, &s->predictor, z, calls);
+  *z = mlp_last_bias(s->model, c->projector, c->widths, online, calls);
+  struct value p = mlp_last_bias(s->model, c->predictor, &s->predictor, *z, calls);
   struct value target = mlp_last_bias(s->target, c->projector, c->widths, c->target, calls);
   /* Two means of 2 - 2 cos over half the rows each are 4 - 4 cos over all of them. */
   return cosine_loss(g, p, c->prediction ? target : swap_halves(g, target), 4, 4);

@@ -5,11 +5,11 @@
 #include "nn/info_nce/info_nce.h"
 #include "train/method.h"
 
-static struct value loss(struct step *s, const struct comparison *c) {
+static struct value loss(struct step *s, const struct comparison *c, struct value *z) {
   struct graph *g = s->graph;
-  struct value z = mlp(s->model, c->projector, c->widths, c->pairs, c->calls);
-  int64_t m = graph_shape(g, z).dim[0] / 2;
-  return info_nce(g, rows(g, z, 0, m), rows(g, z, m, m), s->options.temperature);
+  *z = mlp(s->model, c->projector, c->widths, c->pairs, c->calls);
+  int64_t m = graph_shape(g, *z).dim[0] / 2;
+  return info_nce(g, rows(g, *z, 0, m), rows(g, *z, m, m), s->options.temperature);
 }
 
 const struct base base_simclr = {.name = "simclr",

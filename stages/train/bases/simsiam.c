@@ -16,12 +16,11 @@ static const struct opt opts[] = {{"simsiam-projector-bn", OPT_BOOL,
                                    "simsiam: projectors end with a BatchNorm"},
                                   {0}};
 
-static struct value loss(struct step *s, const struct comparison *c) {
+static struct value loss(struct step *s, const struct comparison *c, struct value *z) {
   const struct simsiam_options *o = base_own(s);
-  struct value z =
-      (o->projector_bn ? mlp_last_norm : mlp)(s->model, c->projector, c->widths, c->pairs, c->calls);
-  struct value p = mlp_last_bias(s->model, c->predictor, &s->predictor, z, c->calls);
-  return cosine_loss(s->graph, p, swap_halves(s->graph, z), 0, 1);
+  *z = (o->projector_bn ? mlp_last_norm : mlp)(s->model, c->projector, c->widths, c->pairs, c->calls);
+  struct value p = mlp_last_bias(s->model, c->predictor, &s->predictor, *z, c->calls);
+  return cosine_loss(s->graph, p, swap_halves(s->graph, *z), 0, 1);
 }
 
 const struct base base_simsiam = {.name = "simsiam",

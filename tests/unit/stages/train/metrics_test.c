@@ -64,6 +64,26 @@ static void an_epochs_mean_is_over_its_own_lines(void **state) {
   step_close(&s);
 }
 
+static void the_last_line_with_a_key_is_found(void **state) {
+  (void)state;
+  struct metrics *m;
+  json_t *line;
+  TINY_OK(metrics_open(&m, "scores.jsonl", 0, NULL));
+  assert_int_equal(metrics_last(m, "knn", &line), E_NOT_FOUND);
+  assert_null(line);
+  for (int i = 0; i < 4; i++) {
+    struct scalars measured = {0};
+    scalars_put(&measured, i < 3 ? "knn" : "total", 0.25 * i);
+    TINY_OK(metrics_add(m, 7 + i, i, &measured));
+  }
+  TINY_OK(metrics_last(m, "knn", &line));
+  assert_int_equal(json_integer_value(json_object_get(line, "step")), 9);
+  assert_int_equal(json_integer_value(json_object_get(line, "epoch")), 2);
+  assert_true(json_number_value(json_object_get(line, "knn")) == 0.5);
+  json_decref(line);
+  metrics_close(&m);
+}
+
 static void an_unwritable_place_is_an_error(void **state) {
   (void)state;
   struct step *s = tiny_open("simclr", 1, 0, 0);
@@ -77,6 +97,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_resumed_file_is_the_undisturbed_one),
                                      cmocka_unit_test(a_new_run_starts_an_empty_file),
                                      cmocka_unit_test(an_epochs_mean_is_over_its_own_lines),
+                                     cmocka_unit_test(the_last_line_with_a_key_is_found),
                                      cmocka_unit_test(an_unwritable_place_is_an_error)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

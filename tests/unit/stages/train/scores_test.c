@@ -63,15 +63,16 @@ static void ties_are_decided_by_order(void **state) {
   assert_true(knn_of(even, 10, 3, 1) == 1);
 }
 
-/* Three at 0 degrees of class 0 and one at 90 of class 1: A = (1/6 three times, -1/6; -1/18 three times, 7/18),
- * so class 0 ends where 6 (cos + 1) = 5 (sin + 1), between 57 and 58 degrees. */
+/* m = 30 at 0 degrees of class 0 and one at 90 of class 1. With 30 equal weights a and one b, class 0 solves
+ * (2m + l) a + b = 1, m a + (2 + l) b = 0, class 1 the same with 0 and 1, so class 0 ends where
+ * (3m + m l) (cos + 1) = (3m + l) (sin + 1): for l = 0.1 between 47 and 48 degrees. */
 static void the_probe_is_ridge_regression(void **state) {
   (void)state;
   struct set bank = {.n = 0}, held = {.n = 0};
-  for (int i = 0; i < 3; i++) put(&bank, 0, 1 + i, 0);
+  for (int i = 0; i < 30; i++) put(&bank, 0, 1 + i, 0);
   put(&bank, 90, 7, 1);
-  put(&held, 57, 1, 0);
-  put(&held, 58, 1, 1);
+  put(&held, 47, 1, 0);
+  put(&held, 48, 1, 1);
   put(&held, 0, 1, 0);
   put(&held, 90, 1, 0);
   assert_true(measure(&bank, &held, 2, 2).probe == 0.75);
