@@ -143,6 +143,9 @@ enum status watch_finish(struct watch *w) {
     TRY(await(w));
   }
   TRY(metrics_sync(w->run->metrics));
+  if (w->evaluated == w->run->o->epochs - 1)
+    log_info("the final weights: nearest neighbours %.1f %%, linear probe %.1f %%", 100 * w->scores.knn,
+             100 * w->scores.probe);
   if (w->skipped)
     log_info("%" PRId64 " evaluations were left out, because the one before was not done", w->skipped);
 out:

@@ -152,11 +152,11 @@ class TrainTest(unittest.TestCase):
         self.assert_events_are_the_metrics(out)
 
     def assert_events_are_the_metrics(self, out):
-        lines_of = [json.loads(line) for line in read(out, 'metrics.jsonl').splitlines()]
+        steps, scores = measured(out)
         tags = tfevents.read_events(out)
-        groups = {'epoch': '', 'lr': ''}
-        for name in set(lines_of[0]) - {'step'}:
-            expected = {line['step']: line[name] for line in lines_of}
+        groups = {'epoch': '', 'lr': '', **{name: 'monitor/' for name in (*SPREAD, 'knn', 'probe')}}
+        for name in {*steps[0], *scores[0]} - {'step'}:
+            expected = {m['step']: m[name] for m in (scores if name in ('knn', 'probe') else steps) if name in m}
             events = tags[groups.get(name, 'loss/') + name]
             self.assertEqual(list(events), list(expected), name)
             for step, value in expected.items():
@@ -168,7 +168,7 @@ class TrainTest(unittest.TestCase):
         self.assert_events_are_the_metrics(self.whole)
         status, text = train('none', '--no-tensorboard', '--epochs', '1')
         self.assertEqual((status, tfevents.files('none')), (0, []), text)
-        status, text = train('numbers', '--images-every', '0', '--epochs', '1')
+        status, text = train('numbers', '--images-every', '0', '--epochs', '1', '--monitor-every', '0', '--monitor-steps', '0')
         self.assertEqual((status, set(tfevents.read_events('numbers'))),
                          (0, {'epoch', 'lr', 'loss/total', 'loss/inv', 'loss/equi', 'loss/trans'}), text)
 
