@@ -125,7 +125,7 @@ out:
 }
 
 enum status held_out_fetch(struct held_out *h, int32_t size, struct feed_options *options,
-                           struct feed_place *place) {
+                           struct feed_place *place, struct progress *progress) {
   struct policy *policy = NULL;
   struct feed *feed = NULL;
   struct feed_options own = *options;
@@ -146,6 +146,7 @@ enum status held_out_fetch(struct held_out *h, int32_t size, struct feed_options
                                  .batch = n < BATCH ? n : BATCH,
                                  .last_step = -1};
   TRY(feed_open(&feed, &own, &plan));
+  feed_report_waits(feed, progress);
   TRY(receive(h, feed, image));
   TRY(feed_stay(place, options, feed));
 out:

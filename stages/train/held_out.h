@@ -22,9 +22,9 @@ struct held_out {
 enum status held_out_choose(struct held_out *out, const struct dataset *dataset, const char *const *trained,
                             size_t n_trained, const char *split, int64_t images);
 
-/* Waits for the pixels. Makes `feed` listen where this did (`place`). Errors: those of feed.h. */
+/* Waits for the pixels, which `progress` shows. Makes `feed` listen where this did (`place`). Errors: those of feed.h. */
 enum status held_out_fetch(struct held_out *h, int32_t size, struct feed_options *feed,
-                           struct feed_place *place);
+                           struct feed_place *place, struct progress *progress);
 
 void held_out_free(struct held_out *h);
 

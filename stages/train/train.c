@@ -173,11 +173,17 @@ static enum status run_open(struct run *run) {
   TRY(o->resume ? resume(run) : start(run));
   run->schedule = (struct schedule){o->optimiser.lr, strcmp(o->schedule, "cosine") == 0, o->epochs,
                                     run->steps_per_epoch, o->warmup_epochs};
-  run->feed_options = o->feed;
   TRY(open_metrics(run));
-  TRY(watch_open(&run->watch, run));
-  TRY(open_feed(run));
 out:
+  return st;
+}
+
+/* What waits for workers, and says so. */
+static enum status open_feeds(struct run *run, struct progress *p) {
+  run->feed_options = run->o->feed;
+  enum status st = watch_open(&run->watch, run, p);
+  if (st == OK) st = open_feed(run);
+  if (st == OK) feed_report_waits(run->feed, p);
   return st;
 }
 
@@ -352,10 +358,10 @@ static enum status train_run(void *options) {
   stop_on_signals();
   stop_with_parent();
   TRY(run_open(&run));
-  announce(&run);
   TRY(progress_open(&progress, "train", "images", run.last_step * run.o->batch));
   progress_set(progress, run.first_step * run.o->batch, NULL);
-  feed_report_waits(run.feed, progress);
+  TRY(open_feeds(&run, progress));
+  announce(&run);
   TRY(train(&run, progress));
   TRY(outputs_write(&run, clock_s() - began));
 out:

@@ -189,7 +189,7 @@ static enum status catch_up(struct watch *w) {
   return at_end && is_due(w, epochs_done) ? begin(w, epochs_done) : OK;
 }
 
-static enum status open_evaluations(struct watch *w) {
+static enum status open_evaluations(struct watch *w, struct progress *progress) {
   struct run *run = w->run;
   const struct train_options *o = run->o;
   enum status st = OK;
@@ -206,7 +206,7 @@ static enum status open_evaluations(struct watch *w) {
   log_info("features are scored every %" PRId64 " epochs: %" PRId64 " images of '%s' by %" PRId64
            " trained on",
            w->every, w->data.n_held, o->monitor_split, w->data.n_bank);
-  st = held_out_fetch(&w->data, run->size, &run->feed_options, &w->place);
+  st = held_out_fetch(&w->data, run->size, &run->feed_options, &w->place, progress);
   if (st != OK) {
     st = fail_within(st, "the images to score features on (--monitor-every 0 does without)");
     goto out;
@@ -217,14 +217,14 @@ out:
   return st;
 }
 
-enum status watch_open(struct watch **out, struct run *run) {
+enum status watch_open(struct watch **out, struct run *run, struct progress *progress) {
   struct watch *w = *out = calloc(1, sizeof *w);
   if (!w) return fail(E_MEMORY, "out of memory");
   w->run = run;
   w->spread.std = w->scores.knn = NAN;
   enum status st = OK;
   TRY(open_spread(w));
-  TRY(open_evaluations(w));
+  TRY(open_evaluations(w, progress));
 out:
   return st;
 }

@@ -9,10 +9,10 @@
 
 struct watch;
 
-/* Chooses the images to score on and waits for them, where evaluations are due; says in the log what there will be.
+/* Chooses the images to score on and waits for them, which `progress` shows, where evaluations are due; says in the log what there will be.
  * After the step, the metrics and a resumed run's state are there, before the feed, which listens where this did.
  * Errors: those of feed.h, E_MEMORY, E_IO. */
-enum status watch_open(struct watch **out, struct run *run);
+enum status watch_open(struct watch **out, struct run *run, struct progress *progress);
 void watch_close(struct watch **watch); /* gives up what is going on; accepts NULL; nulls */
 
 /* After step `step` has moved the weights: adds to the step's line what is due. E_DEVICE. */
