@@ -104,6 +104,17 @@ struct run {
   void *observer_context;
 };
 
+/* A run of memory that an optimiser or an average updates: parameters, their gradients and every state, in the
+ * same order. */
+enum { UPDATE_STATES = 4, UPDATE_ARGS = 10 };
+struct update {
+  void *theta;
+  const void *grad;
+  void *state[UPDATE_STATES];
+  size_t bytes;
+  double arg[UPDATE_ARGS];
+};
+
 struct kernel {
   const char *op, *backend;
   bool accumulates; /* backward honours node->accumulate */
@@ -113,10 +124,12 @@ struct kernel {
   enum status (*backward)(struct node *node, const struct run *run);
   void (*release)(struct node *node); /* frees node->state, also half-made; optional */
 
-  /* Optimisers and averages only: one pass over `bytes` of parameters, gradients and every state, which have the same order. */
+  /* Optimisers and averages only: one run, or, where a call costs much, all of a step's. */
   enum status (*update)(void *device, void *theta, const void *grad, void *const *state, size_t bytes,
                         const double *arg);
+  enum status (*update_all)(void *device, const struct update *updates, size_t n);
 };
+enum status kernel_update(const struct kernel *kernel, void *device, const struct update *updates, size_t n);
 
 struct backend {
   const char *name;
@@ -137,7 +150,18 @@ struct backend {
                         const double std[3]);
   /* to += from, two that lie as t does */
   enum status (*add)(void *device, const struct tensor *t, void *to, const void *from);
+
+  /* The rest is for backends that compute while the host goes on; NULL otherwise. */
+  enum status (*forward_begin)(void *device, const struct run *run); /* at the start of every forward pass */
+  /* Around a step (graph_step). replays: the step is one that was recorded, and no kernel of a node is called;
+   * what else is called only hands over its arguments. status: how the step's calls went. */
+  enum status (*step_begin)(void *device, bool *replays);
+  enum status (*step_end)(void *device, enum status status);
+  /* Numbers of the host's, on their way since send until they are taken; one of SEND_SLOTS at a time. */
+  enum status (*send)(void *device, const struct tensor *const *from, int n, int slot);
+  enum status (*take)(void *device, double *to, int n, int slot);
 };
+enum { SEND_SLOTS = 2, SEND_NUMBERS = 16 };
 
 /* Looks up the generated registries. NULL if there is none. */
 const struct backend *backend_find(const char *name, size_t length);

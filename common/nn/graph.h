@@ -115,6 +115,19 @@ enum status graph_forward(struct graph *g);
 /* After graph_forward; gradients are overwritten (=), not accumulated over calls. */
 enum status graph_backward(struct graph *g);
 
+/* One training step: what `body` calls of this graph, its updater and its averages; their order and number are the
+ * same in every step. A backend may record the device's work and repeat it: the calls then only hand over what
+ * changes (rates, momenta). Transfers belong before or behind. Returns body's status, or E_DEVICE. */
+enum status graph_step(struct graph *g, enum status (*body)(void *context), void *context);
+
+/* Single numbers, losses, that are read after every graph_step without holding up the device. Once, after
+ * graph_plan. E_ARG: more than 16, or not single numbers. */
+enum status graph_watch(struct graph *g, const struct value *values, int n);
+/* Those of the oldest step that were not taken yet; waits for that step. E_ARG: all were taken. */
+enum status graph_watched(struct graph *g, double *values);
+/* How many steps may be under way when the next begins: their watched values can wait as long. 0: none. */
+int graph_lag(const struct graph *g);
+
 /* The gradient of a parameter or output after graph_backward; id 0 if the loss does not reach it. */
 struct value graph_gradient(const struct graph *g, struct value v);
 

@@ -16,8 +16,12 @@ struct graph {
   enum status error;
   char error_text[1024];
 
-  bool planned, plan_only;
-  struct graph_tensor *listed; /* parameters, then buffers */
+  bool planned, plan_only, replays /* a recorded step */;
+  const struct tensor *watched[SEND_NUMBERS];
+  int n_watched;
+  int64_t steps, taken;                  /* whose watched values were sent and taken */
+  double seen[SEND_SLOTS][SEND_NUMBERS]; /* where the backend does not send */
+  struct graph_tensor *listed;           /* parameters, then buffers */
   size_t n_listed;
 
   void *params, *grads, *state,

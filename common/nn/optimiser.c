@@ -50,8 +50,11 @@ struct updater {
   struct optimiser_config config;
   int64_t steps; /* taken */
   struct run_of_params *runs;
+  struct update *updates; /* of the runs */
   size_t n_runs;
 };
+_Static_assert((int)N_ARGS <= (int)UPDATE_ARGS && (int)OPTIMISER_MAX_STATES <= (int)UPDATE_STATES,
+               "an update has room for what optimisers take");
 
 static size_t offset_of(const struct updater *u, const struct tensor *t) {
   return (size_t)((char *)t->data - u->params.theta);
@@ -66,7 +69,8 @@ static enum status find_runs(struct updater *u) {
   const struct graph_tensor *tensors;
   size_t n = graph_tensors(u->g, &tensors);
   u->runs = calloc(n ? n : 1, sizeof *u->runs);
-  if (!u->runs) return fail(E_MEMORY, "out of memory for the optimiser");
+  u->updates = calloc(n ? n : 1, sizeof *u->updates);
+  if (!u->runs || !u->updates) return fail(E_MEMORY, "out of memory for the optimiser");
   const bool vectors_decay = !u->config.decay_matrices_only && !u->rule->spares_vectors;
   for (size_t i = 0; i < n; i++) {
     if (!updater_holds(u, tensors[i].value)) continue;
@@ -89,6 +93,12 @@ static enum status make_state(struct updater *u) {
   for (; u->rule->state[u->n_states]; u->n_states++) {
     char **state = &u->state[u->n_states];
     TRY(u->params.backend->alloc(u->params.device, u->params.bytes, (void **)state));
+  }
+  for (size_t i = 0; i < u->n_runs; i++) {
+    const size_t at = u->runs[i].at;
+    struct update *update = &u->updates[i];
+    *update = (struct update){u->params.theta + at, u->params.grad + at, {0}, u->runs[i].bytes, {0}};
+    for (size_t k = 0; k < u->n_states; k++) update->state[k] = u->state[k] + at;
   }
 out:
   return st;
@@ -119,29 +129,25 @@ void updater_close(struct updater **updater) {
   if (!u) return;
   for (size_t k = 0; k < u->n_states; k++) u->params.backend->release(u->params.device, u->state[k]);
   free(u->runs);
+  free(u->updates);
   free(u);
 }
 
 /* --- Running -------------------------------------------------------------------------------------------- */
 
 enum status updater_step(struct updater *u, const double *rates) {
-  enum status st = OK;
-  double arg[N_ARGS] = {0};
   u->steps++;
-  u->rule->arguments(arg, &u->config, u->steps);
   const double vector_rate = u->rule->vector_rate ? u->rule->vector_rate(u->config.own.bytes) : 1;
-  u->params.backend->enter(u->params.device);
-  for (size_t i = 0; i < u->n_runs && st == OK; i++) {
+  for (size_t i = 0; i < u->n_runs; i++) {
     const struct run_of_params *r = &u->runs[i];
-    void *state[OPTIMISER_MAX_STATES] = {0};
-    for (size_t k = 0; k < u->n_states; k++) state[k] = u->state[k] + r->at;
+    double *arg = u->updates[i].arg;
+    u->rule->arguments(arg, &u->config, u->steps);
     arg[ARG_RATE] = rates[r->rate] * (r->vector ? vector_rate : 1);
     arg[ARG_DECAY] = r->decays ? u->config.weight_decay : 0;
     arg[ARG_VECTOR] = r->vector;
-    st = u->kernel->update(u->params.device, u->params.theta + r->at, u->params.grad + r->at, state, r->bytes,
-                           arg);
   }
-  return st;
+  u->params.backend->enter(u->params.device);
+  return kernel_update(u->kernel, u->params.device, u->updates, u->n_runs);
 }
 
 void updater_set_steps(struct updater *u, int64_t steps) { u->steps = steps; }

@@ -7,6 +7,8 @@
 #ifndef NN_OPTIMISER_H
 #define NN_OPTIMISER_H
 
+#include <stdalign.h>
+
 #include "base/cli.h"
 #include "nn/graph.h"
 
@@ -17,7 +19,7 @@ enum { ARG_RATE, ARG_DECAY, ARG_VECTOR /* 1: a parameter of one dimension */, AR
 
 enum { OPTIMISER_OWN_SIZE = 64, OPTIMISER_MAX_STATES = 4, MAX_OPTIMISERS = 16 };
 struct optimiser_own {
-  _Alignas(8) unsigned char bytes[OPTIMISER_OWN_SIZE];
+  alignas(8) unsigned char bytes[OPTIMISER_OWN_SIZE];
 };
 
 struct optimiser_config;

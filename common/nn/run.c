@@ -1,4 +1,6 @@
 /* Running: transfers, forward, backward. */
+#include <string.h>
+
 #include "base/clock.h"
 #include "nn/graph_internal.h"
 
@@ -72,7 +74,8 @@ enum status graph_forward(struct graph *g) {
                        : fail(E_ARG, g->planned ? "graph_forward of a graph that has no memory"
                                                 : "graph_forward before graph_plan");
   if (st == OK) g->backend->enter(g->run.device);
-  for (int32_t i = 0; i < g->n_nodes && st == OK; i++) {
+  if (st == OK && g->backend->forward_begin) st = g->backend->forward_begin(g->run.device, &g->run);
+  for (int32_t i = 0; i < g->n_nodes && st == OK && !g->replays; i++) {
     int64_t start = now(g);
     st = g->nodes[i]->kernel->forward(g->nodes[i], &g->run);
     observe(g, g->nodes[i], NODE_FORWARD, start);
@@ -94,7 +97,7 @@ enum status graph_backward(struct graph *g) {
     return fail(E_ARG, "graph_backward needs a planned training graph");
   enum status st = OK;
   g->backend->enter(g->run.device);
-  for (int32_t i = g->n_nodes - 1; i >= 0 && st == OK; i--) {
+  for (int32_t i = g->n_nodes - 1; i >= 0 && st == OK && !g->replays; i--) {
     struct node *n = g->nodes[i];
     if (!n->out->wants_grad) continue;
     int64_t start = now(g);
@@ -105,5 +108,66 @@ enum status graph_backward(struct graph *g) {
     observe(g, n, NODE_MERGE, start);
     if (st != OK) fail_within(st, "%s backward", n->op->name);
   }
+  return st;
+}
+
+enum status kernel_update(const struct kernel *kernel, void *device, const struct update *updates, size_t n) {
+  enum status st = OK;
+  if (kernel->update_all) return kernel->update_all(device, updates, n);
+  for (size_t i = 0; i < n && st == OK; i++) {
+    const struct update *u = &updates[i];
+    st = kernel->update(device, u->theta, u->grad, u->state, u->bytes, u->arg);
+  }
+  return st;
+}
+
+/* --- Steps ---------------------------------------------------------------------------------------------- */
+
+enum status graph_watch(struct graph *g, const struct value *values, int n) {
+  if (n > SEND_NUMBERS) return fail(E_ARG, "at most %d numbers can be watched, not %d", SEND_NUMBERS, n);
+  for (int i = 0; i < n; i++) {
+    const struct tensor *t = values[i].id > 0 ? graph_lookup(g, values[i]) : NULL;
+    if (!t || !t->output || !t->data || shape_count(t->shape) != 1)
+      return fail(E_ARG, "only outputs of one number can be watched");
+    g->watched[i] = t;
+  }
+  g->n_watched = n;
+  return OK;
+}
+
+int graph_lag(const struct graph *g) { return g->backend->send ? SEND_SLOTS - 1 : 0; }
+
+static enum status send_watched(struct graph *g) {
+  int slot = (int)(g->steps % SEND_SLOTS);
+  enum status st = OK;
+  if (g->steps - g->taken >= SEND_SLOTS)
+    return fail(E_ARG, "the watched values of %d steps were not taken", SEND_SLOTS);
+  if (g->backend->send) TRY(g->backend->send(g->run.device, g->watched, g->n_watched, slot));
+  for (int i = 0; i < g->n_watched && !g->backend->send; i++)
+    TRY(g->backend->download(g->run.device, g->watched[i], g->watched[i]->data, &g->seen[slot][i], true));
+  g->steps++;
+out:
+  return st;
+}
+
+enum status graph_watched(struct graph *g, double *values) {
+  if (g->taken == g->steps) return fail(E_ARG, "the watched values of every step were taken");
+  int slot = (int)(g->taken++ % SEND_SLOTS);
+  if (g->backend->take) return g->backend->take(g->run.device, values, g->n_watched, slot);
+  memcpy(values, g->seen[slot], (size_t)g->n_watched * sizeof *values);
+  return OK;
+}
+
+enum status graph_step(struct graph *g, enum status (*body)(void *context), void *context) {
+  const struct backend *b = g->backend;
+  const bool record = b->step_begin && !g->run.observer; /* who times every kernel wants each to be called */
+  enum status st = OK;
+  b->enter(g->run.device);
+  if (record) TRY(b->step_begin(g->run.device, &g->replays));
+  st = body(context);
+  g->replays = false;
+  if (record) st = b->step_end(g->run.device, st);
+  if (st == OK && g->n_watched) st = send_watched(g);
+out:
   return st;
 }

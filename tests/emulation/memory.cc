@@ -126,8 +126,9 @@ cudaError_t cudaMalloc(void **memory, size_t bytes) {
   return cudaSuccess;
 }
 
-cudaError_t cudaFree(void *memory) {
+cudaError_t cudaFree(void *memory) { /* waits for the whole device first, as CUDA's does */
   if (!memory) return cudaSuccess;
+  emulation::drain_all();
   auto found = device_memory.find((const char *)memory);
   if (found == device_memory.end()) return set_error(cudaErrorInvalidValue);
   munmap(found->second.pages, found->second.page_bytes);

@@ -29,6 +29,7 @@ struct CUevent_st {
 };
 
 namespace {
+std::vector<CUstream_st *> streams;
 int n_recording;
 cudaError_t last_error = cudaSuccess;
 
@@ -64,6 +65,10 @@ cudaError_t enqueue(cudaStream_t stream, work item) {
     stream->issued++;
   }
   return cudaSuccess;
+}
+
+void drain_all() {
+  for (CUstream_st *stream : streams) drain(stream, stream->issued);
 }
 
 bool capturing() { return n_recording > 0; }
@@ -104,11 +109,13 @@ cudaError_t cudaGetLastError(void) {
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
   *stream = new CUstream_st;
+  streams.push_back(*stream);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   drain(stream, stream->issued);
+  std::erase(streams, stream);
   delete stream;
   return cudaSuccess;
 }

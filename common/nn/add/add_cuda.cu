@@ -18,14 +18,14 @@ static __global__ void hand_back(struct span da, struct span db, struct span dy,
 
 static enum status forward(struct node *n, const struct run *run) {
   int64_t vectors = vectors_of(n->out);
-  return launch(sum, cuda_grid(vectors), CUDA_THREADS, 0, cuda_of(run), data_of(n->out), data_of(n->in[0]),
-                data_of(n->in[1]), vectors);
+  return launch_items(vectors, sum, cuda_of(run), data_of(n->out), data_of(n->in[0]), data_of(n->in[1]),
+                      vectors);
 }
 
 static enum status backward(struct node *n, const struct run *run) {
   int64_t vectors = vectors_of(n->out);
-  return launch(hand_back, cuda_grid(vectors), CUDA_THREADS, 0, cuda_of(run),
-                span_of(n->in[0], n->in_grad[0]), span_of(n->in[1], n->in_grad[1]), grad_of(n->out), vectors);
+  return launch_items(vectors, hand_back, cuda_of(run), span_of(n->in[0], n->in_grad[0]),
+                      span_of(n->in[1], n->in_grad[1]), grad_of(n->out), vectors);
 }
 
 CUDA_KERNEL(add) = {.op = "add", .backend = "cuda", .forward = forward, .backward = backward};

@@ -58,6 +58,9 @@ static enum status check_device(int device) {
 static void cuda_close(void *device) {
   struct cuda *cuda = device;
   if (!cuda) return;
+  if (cuda->stream) cudaStreamSynchronize(cuda->stream);
+  loss_slots_close(&cuda->losses);
+  cuda_step_close(&cuda->step);
   blas_close(&cuda->blas);
   dnn_close(&cuda->dnn);
   pixel_ring_close(&cuda->pixels);
@@ -78,6 +81,8 @@ static enum status cuda_open(void **device, const struct graph_config *config) {
   TRY(cuda_check(cudaDeviceGetAttribute(&cuda->processors, cudaDevAttrMultiProcessorCount, cuda->device),
                  "reading the GPU's properties"));
   TRY(cuda_check(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking), "making a stream"));
+  TRY(cuda_step_open(&cuda->step));
+  TRY(loss_slots_open(&cuda->losses));
 out:
   if (st != OK) cuda_close(cuda);
   *device = st == OK ? cuda : NULL;
@@ -149,4 +154,9 @@ const struct backend backend_cuda = {
     .download = cuda_download,
     .pixels = cuda_pixels,
     .add = cuda_accumulate,
+    .forward_begin = cuda_forward_begin,
+    .step_begin = cuda_step_begin,
+    .step_end = cuda_step_end,
+    .send = cuda_send,
+    .take = cuda_take,
 };

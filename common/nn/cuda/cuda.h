@@ -18,10 +18,14 @@ struct cuda {
   int device, processors; /* streaming multiprocessors */
   enum precision precision;
   bool deterministic;
-  cudaStream_t stream; /* of all computation */
+  cudaStream_t stream;      /* of all computation */
+  const float *bn_momentum; /* on the device: run->bn_momentum of the step that runs there */
+  bool replays;             /* a recorded step will be launched: kernels are not (launch.cuh sees to it) */
   struct pixel_ring *pixels;
   struct dnn *dnn;   /* made by cuda_need_dnn */
   struct blas *blas; /* made by cuda_need_blas */
+  struct cuda_step *step;
+  struct loss_slots *losses;
 };
 
 /* CUDA's status as ours; `what` names the failed call. */
@@ -53,6 +57,26 @@ enum status cuda_column_sums(struct cuda *cuda, float *to, const void *from, enu
 /* count numbers, then zeros up to `room` numbers. Vectors are written whole. */
 enum status cuda_convert(struct cuda *cuda, void *to, enum element to_element, const void *from,
                          enum element from_element, int64_t count, int64_t room);
+
+/* Steps, recorded and replayed (struct backend). */
+enum status cuda_step_open(struct cuda_step **step);
+void cuda_step_close(struct cuda_step **step); /* accepts NULL; nulls */
+enum status cuda_step_begin(void *device, bool *replays);
+enum status cuda_step_end(void *device, enum status status);
+enum status cuda_forward_begin(void *device, const struct run *run);
+
+/* Puts what changes from step to step where kernels read it: at *on_device, aligned to 16 bytes, until the next step.
+ * Also for a step that is replayed, in the order of its recording. E_DEVICE: more than there is room for. */
+enum status cuda_argument(struct cuda *cuda, const void *values, size_t bytes, const void **on_device);
+
+/* A copy of the host's numbers that kernels read whenever they run; for bind. cudaFree it in release. */
+enum status cuda_constant(const struct cuda *cuda, const void *values, size_t bytes, void **on_device);
+
+/* Losses on their way to the host (struct backend). */
+enum status loss_slots_open(struct loss_slots **slots);
+void loss_slots_close(struct loss_slots **slots); /* accepts NULL; nulls */
+enum status cuda_send(void *device, const struct tensor *const *from, int n, int slot);
+enum status cuda_take(void *device, double *to, int n, int slot);
 
 /* Of images: a copy stream with its buffers. Made when the first images come. */
 void pixel_ring_close(struct pixel_ring **ring); /* accepts NULL; nulls */

@@ -30,6 +30,7 @@ static inline struct cuda *cuda_of(const struct run *run) { return static_cast<s
 template <typename... Parameters, typename... Arguments>
 static inline enum status launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
                                  const struct cuda *cuda, Arguments... arguments) {
+  if (cuda->replays) return OK;
   cudaLaunchConfig_t config = {};
   config.gridDim = grid;
   config.blockDim = block;
@@ -44,6 +45,11 @@ enum { CUDA_THREADS = 256 };
  * reaches: 2^31 blocks of 256. */
 static inline dim3 cuda_grid(int64_t items) {
   return dim3(static_cast<unsigned>((items + CUDA_THREADS - 1) / CUDA_THREADS));
+}
+template <typename... Parameters, typename... Arguments>
+static inline enum status launch_items(int64_t items, void (*kernel)(Parameters...), const struct cuda *cuda,
+                                       Arguments... arguments) {
+  return launch(kernel, cuda_grid(items), CUDA_THREADS, 0, cuda, arguments...);
 }
 static __device__ __forceinline__ int64_t item() {
   return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

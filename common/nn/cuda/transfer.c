@@ -83,3 +83,10 @@ out:
   free(staged);
   return st;
 }
+
+enum status cuda_constant(const struct cuda *cuda, const void *values, size_t bytes, void **on_device) {
+  enum status st = cuda_check(cudaMalloc(on_device, bytes), "memory for constants");
+  if (st != OK) return st;
+  return cuda_check(cudaMemcpyAsync(*on_device, values, bytes, cudaMemcpyHostToDevice, cuda->stream),
+                    "copying constants");
+}

@@ -16,14 +16,14 @@ static enum status prepare(struct node *n, const struct run *) {
 
 static enum status forward(struct node *n, const struct run *run) {
   int64_t vectors = vectors_of(n->out);
-  return launch(rectify, cuda_grid(vectors), CUDA_THREADS, 0, cuda_of(run), data_of(n->out),
-                data_of(n->in[0]), data_of(n->in[0]), vectors);
+  return launch_items(vectors, rectify, cuda_of(run), data_of(n->out), data_of(n->in[0]), data_of(n->in[0]),
+                      vectors);
 }
 
 static enum status backward(struct node *n, const struct run *run) {
   int64_t vectors = vectors_of(n->out);
-  return launch(rectify, cuda_grid(vectors), CUDA_THREADS, 0, cuda_of(run), span_of(n->in[0], n->in_grad[0]),
-                grad_of(n->out), data_of(n->out), vectors);
+  return launch_items(vectors, rectify, cuda_of(run), span_of(n->in[0], n->in_grad[0]), grad_of(n->out),
+                      data_of(n->out), vectors);
 }
 
 CUDA_KERNEL(relu) = {

@@ -1,0 +1,140 @@
+/* A step as one CUDA graph.
+ *
+ * The first step runs as called, so that whatever is loaded late is loaded; the second is recorded; from then on the
+ * recording is launched. What changes between steps reaches the device through one block of arguments: cuda_argument
+ * hands out places in it in the order of the calls, which is the same in every step. The host's copy is pinned and
+ * there are two, so that the next step's arguments are written while this one's are on their way. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/cuda/cuda.h"
+
+enum { ARGUMENT_ROOM = 1 << 20, ARGUMENT_ALIGNMENT = 16, COPIES = 2, STEPS_AS_CALLED = 1 };
+
+struct cuda_step {
+  enum { AS_CALLED, RECORDING, REPLAYING } mode;
+  bool within; /* between step_begin and step_end */
+  int64_t count;
+  cudaGraphExec_t recorded;
+  size_t recorded_bytes; /* of arguments */
+  char *arguments;       /* on the device */
+  size_t used;
+  struct copy {
+    char *pinned;
+    cudaEvent_t sent;
+  } copy[COPIES];
+  int current;
+};
+
+enum status cuda_step_open(struct cuda_step **out) {
+  enum status st = OK;
+  struct cuda_step *s = *out = calloc(1, sizeof *s);
+  if (!s) return fail(E_MEMORY, "out of memory for the cuda backend");
+  TRY(cuda_check(cudaMalloc((void **)&s->arguments, ARGUMENT_ROOM), "memory for arguments"));
+  for (int i = 0; i < COPIES; i++) {
+    TRY(cuda_check(cudaMallocHost((void **)&s->copy[i].pinned, ARGUMENT_ROOM),
+                   "pinned memory for arguments"));
+    TRY(cuda_check(cudaEventCreateWithFlags(&s->copy[i].sent, cudaEventDisableTiming), "making an event"));
+  }
+out:
+  if (st != OK) cuda_step_close(out);
+  return st;
+}
+
+void cuda_step_close(struct cuda_step **step) {
+  struct cuda_step *s = *step;
+  *step = NULL;
+  if (!s) return;
+  if (s->recorded) cudaGraphExecDestroy(s->recorded);
+  for (int i = 0; i < COPIES; i++) {
+    if (s->copy[i].sent) {
+      cudaEventSynchronize(s->copy[i].sent);
+      cudaEventDestroy(s->copy[i].sent);
+    }
+    if (s->copy[i].pinned) cudaFreeHost(s->copy[i].pinned);
+  }
+  if (s->arguments) cudaFree(s->arguments);
+  free(s);
+}
+
+static enum status send_range(struct cuda *cuda, size_t from, size_t bytes) {
+  struct cuda_step *s = cuda->step;
+  return cuda_check(cudaMemcpyAsync(s->arguments + from, s->copy[s->current].pinned + from, bytes,
+                                    cudaMemcpyHostToDevice, cuda->stream),
+                    "sending arguments");
+}
+
+/* Begins the block anew, in the copy that was sent longest ago. */
+static enum status turn_over(struct cuda *cuda) {
+  struct cuda_step *s = cuda->step;
+  enum status st = cuda_check(cudaEventRecord(s->copy[s->current].sent, cuda->stream), "marking arguments");
+  s->current = (s->current + 1) % COPIES;
+  s->used = 0;
+  return st == OK ? cuda_check(cudaEventSynchronize(s->copy[s->current].sent), "waiting for arguments") : st;
+}
+
+enum status cuda_argument(struct cuda *cuda, const void *values, size_t bytes, const void **on_device) {
+  struct cuda_step *s = cuda->step;
+  enum status st = OK;
+  size_t room = (bytes + ARGUMENT_ALIGNMENT - 1) / ARGUMENT_ALIGNMENT * ARGUMENT_ALIGNMENT;
+  if (s->used + room > ARGUMENT_ROOM && !s->within) TRY(turn_over(cuda));
+  if (s->used + room > ARGUMENT_ROOM)
+    return fail(E_DEVICE, "cuda: the arguments of a step take more than %d bytes", ARGUMENT_ROOM);
+  memcpy(s->copy[s->current].pinned + s->used, values, bytes);
+  *on_device = s->arguments + s->used;
+  if (s->mode == AS_CALLED) st = send_range(cuda, s->used, bytes);
+  s->used += room;
+out:
+  return st;
+}
+
+enum status cuda_step_begin(void *device, bool *replays) {
+  struct cuda *cuda = device;
+  struct cuda_step *s = cuda->step;
+  enum status st = turn_over(cuda);
+  if (st != OK) return st;
+  s->within = true;
+  s->mode = s->recorded ? REPLAYING : s->count < STEPS_AS_CALLED ? AS_CALLED : RECORDING;
+  s->count++;
+  *replays = cuda->replays = s->mode == REPLAYING;
+  if (s->mode != RECORDING) return OK;
+  return cuda_check(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeThreadLocal),
+                    "recording a step");
+}
+
+static enum status end_recording(struct cuda *cuda) {
+  struct cuda_step *s = cuda->step;
+  cudaGraph_t graph = NULL;
+  enum status st = cuda_check(cudaStreamEndCapture(cuda->stream, &graph), "recording a step");
+  if (st == OK) st = cuda_check(cudaGraphInstantiate(&s->recorded, graph, 0), "making a graph of a step");
+  if (graph) cudaGraphDestroy(graph);
+  s->recorded_bytes = s->used;
+  return st;
+}
+
+enum status cuda_step_end(void *device, enum status status) {
+  struct cuda *cuda = device;
+  struct cuda_step *s = cuda->step;
+  const int mode = s->mode;
+  enum status st = OK;
+  s->within = cuda->replays = false;
+  s->mode = AS_CALLED;
+  if (mode == RECORDING)
+    st = end_recording(cuda); /* also after a failure, so that the stream is free again */
+  if (status != OK) return status;
+  if (st != OK || mode == AS_CALLED) return st;
+  if (s->used != s->recorded_bytes)
+    return fail(E_DEVICE, "cuda: a step took %zu bytes of arguments, the recorded one %zu", s->used,
+                s->recorded_bytes);
+  if (s->used) TRY(send_range(cuda, 0, s->used));
+  TRY(cuda_check(cudaGraphLaunch(s->recorded, cuda->stream), "launching a step"));
+out:
+  return st;
+}
+
+/* At a step's first argument, in recordings too, so that its place is the same in each. */
+enum status cuda_forward_begin(void *device, const struct run *run) {
+  struct cuda *cuda = device;
+  const float momentum = (float)run->bn_momentum;
+  return cuda_argument(cuda, &momentum, sizeof momentum, (const void **)&cuda->bn_momentum);
+}
