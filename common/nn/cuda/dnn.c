@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "nn/cuda/descriptor.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
@@ -291,19 +292,24 @@ out:
   return st;
 }
 
-static enum status no_plan(const struct search *s, const struct dnn_conv_shape *shape, const char *pass) {
-  return fail(
-      E_DEVICE,
-      "cuDNN has no %s convolution for x [%lld,%lld,%lld,%lld], w [%lld,%lld,%lld,%lld], stride %lld, pad "
-      "%lld in %s%s: of %d suggestions %d are not deterministic, %d round too much, %d need a compiler, %d "
-      "need "
-      "more than %zu MiB of workspace, %d do not support it here",
-      pass, (long long)shape->n, (long long)shape->c, (long long)shape->h, (long long)shape->w,
-      (long long)shape->o, (long long)shape->c, (long long)shape->k, (long long)shape->k,
-      (long long)shape->stride, (long long)shape->pad, precision_name(shape->precision),
-      s->conv->dnn->deterministic ? ", deterministic" : "", s->suggestions, s->count[UNSTEADY],
-      s->count[IMPRECISE], s->count[COMPILED], s->count[TOO_LARGE], s->conv->dnn->workspace_limit >> 20,
-      s->count[UNSUPPORTED]);
+/* "forward convolution for x [..], w [..], stride 1, pad 1 in bf16", for people. */
+static void name_convolution(char text[200], const struct dnn_conv_shape *s, enum dnn_pass pass) {
+  snprintf(text, 200,
+           "%s convolution for x [%lld,%lld,%lld,%lld], w [%lld,%lld,%lld,%lld], stride %lld, pad %lld in %s",
+           passes[pass].name, (long long)s->n, (long long)s->c, (long long)s->h, (long long)s->w,
+           (long long)s->o, (long long)s->c, (long long)s->k, (long long)s->k, (long long)s->stride,
+           (long long)s->pad, precision_name(s->precision));
+}
+
+static enum status no_plan(const struct search *s, const char *convolution) {
+  const struct dnn *dnn = s->conv->dnn;
+  return fail(E_DEVICE,
+              "cuDNN has no %s%s: of %d suggestions %d are not deterministic, %d round too much, %d need a "
+              "compiler, %d "
+              "need more than %zu MiB of workspace, %d do not support it here",
+              convolution, dnn->deterministic ? ", deterministic" : "", s->suggestions, s->count[UNSTEADY],
+              s->count[IMPRECISE], s->count[COMPILED], s->count[TOO_LARGE], dnn->workspace_limit >> 20,
+              s->count[UNSUPPORTED]);
 }
 
 /* --- Convolutions --- */
@@ -334,10 +340,13 @@ enum status dnn_conv_open(struct dnn_conv **out, struct dnn *dnn, const struct d
   struct search fast = {.conv = conv, .precision = shape->precision, .tensor_cores = true},
                 any = {.conv = conv, .precision = shape->precision};
   cudnnBackendDescriptor_t graph = NULL;
+  char name[200];
+  name_convolution(name, shape, pass);
   TRY(make_graph(dnn, shape, pass, &graph));
   if (shape->precision != PRECISION_F32) TRY(search(&fast, graph));
   if (!conv->plan) TRY(search(&any, graph));
-  if (!conv->plan) TRY(no_plan(&any, shape, passes[pass].name));
+  if (!conv->plan) TRY(no_plan(&any, name));
+  log_debug("cuDNN: %s: %s", name, conv->text);
 out:
   descriptor_free(&dnn->api, &graph);
   if (st != OK) dnn_conv_close(&conv);

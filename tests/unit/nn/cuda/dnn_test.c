@@ -182,6 +182,18 @@ static void a_workspace_limit_is_kept(void **state) {
   dnn_close(&dnn);
 }
 
+static void without_a_gpu_cudnn_says_so(void **state) {
+  (void)state;
+  struct dnn *dnn = open_device(DEVICE_H200, false);
+  dnn_close(&dnn);
+  if (dnn_open(&dnn, &(struct dnn_config){.deterministic = true}) == OK) {
+    dnn_close(&dnn);
+    skip();
+  }
+  assert_null(dnn);
+  assert_non_null(strstr(fail_message(), "cuDNN: cudnnCreate: CUDNN_STATUS_NOT_INITIALIZED"));
+}
+
 static void device_properties_that_are_none_are_said(void **state) {
   (void)state;
   struct dnn *dnn = open_device(DEVICE_H200, false);
@@ -200,6 +212,7 @@ int main(void) {
       cmocka_unit_test(bf16_at_224_px_needs_little_workspace_on_sm_90),
       cmocka_unit_test(what_cannot_be_is_said),
       cmocka_unit_test(a_workspace_limit_is_kept),
+      cmocka_unit_test(without_a_gpu_cudnn_says_so),
       cmocka_unit_test(device_properties_that_are_none_are_said),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,80 @@
+/* Which products cuBLASLt has: it needs a GPU to say so. What they compute, the parity tests see. */
+#include "nn/cuda/matmul.h"
+
+#include "test.h"
+
+static struct blas *open_blas(void) {
+  struct blas *blas = NULL;
+  enum status st = blas_open(&blas);
+  if (st == E_DEVICE) {
+    print_message("%s\n", fail_message());
+    skip();
+  }
+  if (st != OK) fail_msg("%s", fail_message());
+  return blas;
+}
+
+/* Heads and phi, batch 512; the last ones have rows that no vector divides. */
+static const struct matmul_shape shapes[] = {
+    {.rows = 512, .columns = 2048, .inner = 2048, .b_transposed = true, .bias = true},
+    {.rows = 512, .columns = 2048, .inner = 2048},
+    {.rows = 2048, .columns = 2048, .inner = 512, .a_transposed = true},
+    {.rows = 256, .columns = 512, .inner = 65536, .b_transposed = true},
+    {.rows = 512, .columns = 65536, .inner = 256, .a_transposed = true, .c_stride = 65536},
+    {.rows = 7, .columns = 3, .inner = 5, .b_transposed = true, .bias = true},
+    {.rows = 3, .columns = 5, .inner = 7, .a_transposed = true, .alignment = 2},
+};
+
+static void every_precision_has_every_product(void **state) {
+  (void)state;
+  struct blas *blas = open_blas();
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    for (int precision = PRECISION_F32; precision <= PRECISION_BF16; precision++) {
+      for (int out = PRECISION_F32; out <= precision; out += PRECISION_BF16 /* from f32 to bf16 */) {
+        struct matmul_shape s = shapes[i];
+        struct matmul *m = NULL;
+        s.in = (enum precision)precision;
+        s.out = (enum precision)out;
+        if (s.alignment && precision != PRECISION_BF16) s.alignment = 4;
+        if (matmul_open(&m, blas, &s) != OK) fail_msg("shape %zu: %s", i, fail_message());
+        assert_true(matmul_workspace(m) <= (size_t)32 << 20);
+        matmul_close(&m);
+        assert_null(m);
+      }
+    }
+  }
+  blas_close(&blas);
+}
+
+static void what_cannot_be_is_said(void **state) {
+  (void)state;
+  struct matmul *m = NULL;
+  assert_int_equal(matmul_open(&m, NULL, &(struct matmul_shape){.rows = 2, .columns = 3}), E_SHAPE);
+  assert_string_equal(fail_message(), "a matrix product of [2,0] and [0,3]; sizes must be at least 1");
+  assert_int_equal(
+      matmul_open(&m, NULL, &(struct matmul_shape){2, 3, 4, .in = PRECISION_TF32, .out = PRECISION_BF16}),
+      E_SHAPE);
+  assert_string_equal(fail_message(), "a matrix product of tf32 does not give bf16");
+  assert_null(m);
+}
+
+static void without_a_gpu_cublaslt_says_so(void **state) {
+  (void)state;
+  struct blas *blas = NULL;
+  if (blas_open(&blas) == OK) {
+    blas_close(&blas);
+    skip();
+  }
+  assert_null(blas);
+  if (strstr(fail_message(), "not found")) skip();
+  assert_non_null(strstr(fail_message(), "cuBLASLt: cublasLtCreate: "));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_precision_has_every_product),
+      cmocka_unit_test(what_cannot_be_is_said),
+      cmocka_unit_test(without_a_gpu_cublaslt_says_so),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
