@@ -150,29 +150,32 @@ static enum status last_monitors(json_t **out, const struct metrics *metrics) {
 static enum status write_result(const struct run *run, const char *final_path, const char *metrics_path,
                                 double elapsed_s) {
   char fallback[PATH_MAX], digest[33];
-  json_t *losses = NULL, *monitors = NULL, *result = NULL;
+  json_t *first = NULL, *last = NULL, *monitors = NULL, *result = NULL;
   enum status st = OK;
   snprintf(fallback, sizeof fallback, "%s/result.json", run->folder);
   const char *path = run->o->result ? run->o->result : fallback;
   TRY(file_digest(digest, final_path));
-  TRY(metrics_epoch_mean(metrics_path, run->o->epochs - 1, &losses));
+  TRY(metrics_epoch_mean(metrics_path, 0, &first));
+  TRY(metrics_epoch_mean(metrics_path, run->o->epochs - 1, &last));
   TRY(last_monitors(&monitors, run->metrics));
   int64_t steps = run->last_step - run->first_step;
   double images = (double)(steps * run->o->batch);
-  result = json_pack(
-      "{s:s, s:s, s:O, s:{s:s, s:s, s:I}, s:I, s:O, s:O, s:{s:s}, s:{s:f, s:f, s:f, "
-      "s:f, s:I, s:I}}",
-      "stage", "train", "version", TANDEM_VERSION, "settings", run->settings, "dataset", "name",
-      run->data->name, "fingerprint", run->data->fingerprint, "images", (json_int_t)run->n_images, "steps",
-      (json_int_t)run->last_step, "last_epoch_losses", losses, "monitors", monitors, "weights",
-      "final.safetensors", digest, "timing", "elapsed_s", elapsed_s, "compute_s", run->compute_s, "wait_s",
-      run->wait_s, "images_per_s", elapsed_s > 0 ? images / elapsed_s : 0.0, "first_step",
-      (json_int_t)run->first_step, "evaluations_skipped", (json_int_t)watch_skipped(run->watch));
+  result =
+      json_pack("{s:s, s:s, s:O, s:{s:s, s:s, s:I}, s:I, s:O, s:O, s:O, s:{s:s}, s:{s:f, s:f, s:f, "
+                "s:f, s:I, s:I}}",
+                "stage", "train", "version", TANDEM_VERSION, "settings", run->settings, "dataset", "name",
+                run->data->name, "fingerprint", run->data->fingerprint, "images", (json_int_t)run->n_images,
+                "steps", (json_int_t)run->last_step, "first_epoch_losses", first, "last_epoch_losses", last,
+                "monitors", monitors, "weights", "final.safetensors", digest, "timing", "elapsed_s",
+                elapsed_s, "compute_s", run->compute_s, "wait_s", run->wait_s, "images_per_s",
+                elapsed_s > 0 ? images / elapsed_s : 0.0, "first_step", (json_int_t)run->first_step,
+                "evaluations_skipped", (json_int_t)watch_skipped(run->watch));
   char *text = result ? json_dumps(result, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(12)) : NULL;
   st = text ? file_write(path, text, strlen(text)) : fail(E_MEMORY, "out of memory");
   free(text);
 out:
-  json_decref(losses);
+  json_decref(first);
+  json_decref(last);
   json_decref(monitors);
   json_decref(result);
   return st;

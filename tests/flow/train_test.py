@@ -205,7 +205,8 @@ class TrainTest(unittest.TestCase):
         mean = lambda epoch: sum(m['total'] for m in metrics if m['epoch'] == epoch) / STEPS_PER_EPOCH
         self.assertLess(mean(EPOCHS - 1), mean(0))
         result = json.loads(read(self.whole, 'result.json'))
-        self.assertAlmostEqual(result['last_epoch_losses']['total'], mean(EPOCHS - 1), places=6)
+        for which, epoch in (('first', 0), ('last', EPOCHS - 1)):
+            self.assertAlmostEqual(result[f'{which}_epoch_losses']['total'], mean(epoch), places=6)
         self.assertEqual(len(glob.glob(os.path.join(self.whole, 'checkpoint-*'))), 2)
         for text in (json.dumps({k: v for k, v in result.items() if k != 'timing'}), read(self.whole, 'metrics.jsonl').decode()):
             self.assertNotIn(os.path.dirname(self.whole), text)
