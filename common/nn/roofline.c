@@ -2,32 +2,36 @@
 
 #include "base/clock.h"
 #include "nn/add/add.h"
+#include "nn/avg_pool_global/avg_pool_global.h"
+#include "nn/conv2d/conv2d.h"
 #include "nn/cost.h"
 #include "nn/gather_rows/gather_rows.h"
-#include "nn/linear/linear.h"
 
 enum {
   RUNS = 10,
+  CHANNELS = 128,
+  SIDE = 28,
+  MOST_IMAGES = 1 << 10,
   COLUMNS = 1024,
   LEAST_ROWS = 1 << 14,
-  MOST_ROWS = 1 << 18,
-  LEAST_SIDE = 256,
-  MOST_SIDE = 8192
+  MOST_ROWS = 1 << 18
 };
 static const double ENOUGH_S = 5e-3, /* of a run: starting it does not count any more */
     SLOW_S = 0.1;
 
 /* A computation whose size is doubled until a run of it takes long enough. */
 struct load {
-  struct value (*build)(struct graph *g, int64_t size); /* of one node */
+  struct value (*build)(struct graph *g, int64_t size); /* node 0 is the load; returns a matrix */
   double (*amount)(const struct node_cost *c);
   int64_t least, most;
 };
 
-static struct value product(struct graph *g, int64_t side) {
-  const struct shape square = {2, {side, side}};
-  return linear(g, graph_input(g, "x", square), graph_param(g, "w", square, (struct init){INIT_NORMAL, 1}),
-                (struct value){0});
+/* As most of a residual network. */
+static struct value convolution(struct graph *g, int64_t images) {
+  const struct value x = graph_input(g, "x", (struct shape){4, {images, CHANNELS, SIDE, SIDE}}),
+                     w = graph_param(g, "w", (struct shape){4, {CHANNELS, CHANNELS, 3, 3}},
+                                     (struct init){INIT_NORMAL, 1});
+  return avg_pool_global(g, conv2d(g, x, w, 1, 1));
 }
 
 static double operations(const struct node_cost *c) { return c->flops.forward; }
@@ -41,7 +45,7 @@ static double bytes(const struct node_cost *c) { return c->forward_bytes; }
 
 /* One row of the result is read back, which waits for the device. */
 static enum status time_run(double *seconds, struct graph *g, struct value row) {
-  double numbers[MOST_SIDE];
+  double numbers[COLUMNS];
   enum status st = OK;
   const double began = clock_s();
   TRY(graph_forward(g));
@@ -51,7 +55,8 @@ out:
   return st;
 }
 
-/* The load at one size: the best time of a run, and what it does in that time. */
+/* The load at one size: the best time of a run, and what it does in that time.
+ */
 static enum status time_size(double *best, double *amount, const struct load *load,
                              const struct graph_config *config, int64_t size) {
   struct graph *g = NULL;
@@ -85,7 +90,7 @@ static enum status rate_of(double *rate, const struct load *load, const struct g
 }
 
 enum status roofline_measure(struct roofline *out, const struct graph_config *config) {
-  static const struct load compute = {product, operations, LEAST_SIDE, MOST_SIDE},
+  static const struct load compute = {convolution, operations, 1, MOST_IMAGES},
                            move = {sum, bytes, LEAST_ROWS, MOST_ROWS};
   enum status st = rate_of(&out->flops, &compute, config);
   return st == OK ? rate_of(&out->bytes, &move, config) : st;

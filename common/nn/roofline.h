@@ -9,7 +9,7 @@ struct roofline {
   double flops, bytes; /* per second */
 };
 
-/* flops: of a large matrix product; bytes: of adding two tensors that no cache holds. The best of a few runs;
+/* flops: of a convolution; bytes: of adding two tensors that no cache holds. The best of a few runs;
  * a second or two. `mode` and plan_only of the configuration do not count. Errors: as graph_open, E_MEMORY. */
 enum status roofline_measure(struct roofline *out, const struct graph_config *config);
 

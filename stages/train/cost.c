@@ -309,10 +309,9 @@ static void print_text(const struct cost_run *r) {
         "\nratio              forward and backward %.3f (computed %.3f), whole step %.3f (computed %.3f)\n",
         q.forward_backward, q.least_forward_backward, q.step, q.least_step);
   }
-  printf(
-      "\nComputed: every op at %.0f GFLOP/s (a matrix product) or %.1f GB/s (an addition), whichever takes "
-      "longer.\n",
-      r->roofline.flops / 1e9, r->roofline.bytes / 1e9);
+  printf("\nComputed: every op at %.0f GFLOP/s (a convolution) or %.1f GB/s (an addition), whichever takes "
+         "longer.\n",
+         r->roofline.flops / 1e9, r->roofline.bytes / 1e9);
 }
 
 /* --- The command ---------------------------------------------------------------------------------------- */
