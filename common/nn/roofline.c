@@ -61,7 +61,10 @@ static enum status time_size(double *best, double *amount, const struct load *lo
                              const struct graph_config *config, int64_t size) {
   struct graph *g = NULL;
   enum status st = OK;
-  TRY(graph_open(&g, &(struct graph_config){config->device, GRAPH_INFERENCE, config->threads, false}));
+  struct graph_config forward = *config;
+  forward.mode = GRAPH_INFERENCE;
+  forward.plan_only = false;
+  TRY(graph_open(&g, &forward));
   const struct value row = gather_rows(g, load->build(g, size), (int32_t[]){0}, 1);
   graph_output(g, "row", row);
   TRY(graph_plan(g, (struct value){0}));
