@@ -65,7 +65,9 @@ static enum status make_network(struct evaluator *e) {
   if (st != OK) return st;
   size_t numbers = (size_t)((e->data->n_bank + e->data->n_held) * network_dim(e->network));
   e->features = malloc(numbers * sizeof *e->features);
-  return e->features ? OK : fail(E_MEMORY, "out of memory for %zu features", numbers);
+  if (e->features) return OK;
+  network_close(&e->network);
+  return fail(E_MEMORY, "out of memory for %zu features", numbers);
 }
 
 static enum status set_weights(struct evaluator *e) {

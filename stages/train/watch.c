@@ -89,11 +89,16 @@ static bool is_due(const struct watch *w, int64_t epochs_done) {
   return w->evaluator && epochs_done > 0 && epochs_done % w->every == 0 && epochs_done - 1 > w->evaluated;
 }
 
-static enum status begin(struct watch *w, int64_t epochs_done) {
-  if (!evaluator_is_busy(w->evaluator))
-    return evaluator_begin(w->evaluator, w->run->step->graph, epochs_done - 1);
-  w->skipped++;
-  return OK;
+/* Training does not end for want of scores. */
+static void warn_not_scored(int64_t epoch) {
+  log_warn("the weights of epoch %" PRId64 " (from 0) are not scored: %s", epoch, fail_message());
+}
+
+static void begin(struct watch *w, int64_t epochs_done) {
+  if (evaluator_is_busy(w->evaluator))
+    w->skipped++;
+  else if (evaluator_begin(w->evaluator, w->run->step->graph, epochs_done - 1) != OK)
+    warn_not_scored(epochs_done - 1);
 }
 
 /* Writes the line of an evaluation that is done; `step`: where the run stands. */
@@ -102,11 +107,10 @@ static enum status take(struct watch *w, int64_t step) {
   int64_t epoch;
   enum status st = evaluator_take(w->evaluator, &w->scores, &epoch);
   if (st == E_AGAIN) return OK;
-  if (st == E_NUMERIC) {
-    log_warn("the weights of epoch %" PRId64 " were not scored: %s", epoch, fail_message());
+  if (st != OK) {
+    warn_not_scored(epoch);
     return OK;
   }
-  if (st != OK) return fail_within(st, "scoring the features");
   w->evaluated = epoch;
   scalars_put(&measured, "knn", w->scores.knn);
   scalars_put(&measured, "probe", w->scores.probe);
@@ -119,7 +123,7 @@ enum status watch_advance(struct watch *w, int64_t step) {
   int64_t done = step + 1;
   if (st == OK && done < w->run->last_step && done % w->run->steps_per_epoch == 0 &&
       is_due(w, done / w->run->steps_per_epoch))
-    st = begin(w, done / w->run->steps_per_epoch);
+    begin(w, done / w->run->steps_per_epoch);
   return st;
 }
 
@@ -139,7 +143,7 @@ enum status watch_finish(struct watch *w) {
   if (!w->evaluator) return OK;
   TRY(await(w));
   if (w->evaluated < w->run->o->epochs - 1) {
-    TRY(begin(w, w->run->o->epochs));
+    begin(w, w->run->o->epochs);
     TRY(await(w));
   }
   TRY(metrics_sync(w->run->metrics));
@@ -182,11 +186,11 @@ static enum status open_evaluator(struct watch *w) {
 }
 
 /* A run that was resumed where an evaluation was due begins with it. */
-static enum status catch_up(struct watch *w) {
+static void catch_up(struct watch *w) {
   const struct run *run = w->run;
   int64_t epochs_done = run->first_step / run->steps_per_epoch;
   bool at_end = run->first_step % run->steps_per_epoch == 0 && run->first_step < run->last_step;
-  return at_end && is_due(w, epochs_done) ? begin(w, epochs_done) : OK;
+  if (at_end && is_due(w, epochs_done)) begin(w, epochs_done);
 }
 
 static enum status open_evaluations(struct watch *w, struct progress *progress) {
@@ -208,11 +212,11 @@ static enum status open_evaluations(struct watch *w, struct progress *progress) 
            w->every, w->data.n_held, o->monitor_split, w->data.n_bank);
   st = held_out_fetch(&w->data, run->size, &run->feed_options, &w->place, progress);
   if (st != OK) {
-    st = fail_within(st, "the images to score features on (--monitor-every 0 does without)");
+    st = fail_within(st, "the images for --monitor-every (0: none)");
     goto out;
   }
   TRY(open_evaluator(w));
-  TRY(catch_up(w));
+  catch_up(w);
 out:
   return st;
 }

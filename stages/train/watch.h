@@ -18,12 +18,12 @@ void watch_close(struct watch **watch); /* gives up what is going on; accepts NU
 /* After step `step` has moved the weights: adds to the step's line what is due. E_DEVICE. */
 enum status watch_step(struct watch *w, int64_t step, struct scalars *measured);
 
-/* After the line of that step: writes the line of an evaluation that is done, and begins one that is due. E_IO,
- * E_MEMORY, E_DEVICE. */
+/* After the line of that step: writes the line of an evaluation that is done, and begins one that is due; one that
+ * fails is said in the log and left out. E_IO, E_MEMORY. */
 enum status watch_advance(struct watch *w, int64_t step);
 
 /* After the last step: waits until the final weights are scored. E_INTERRUPTED (a signal asked to stop), E_IO,
- * E_MEMORY, E_DEVICE. */
+ * E_MEMORY. */
 enum status watch_finish(struct watch *w);
 
 /* Appends the latest values to the note, and puts them into the progress file. */
