@@ -74,24 +74,42 @@ class Executor:
         return found
 
     def execute(self):
-        """Runs what has to run. Raises Failure or Interrupted; the records then say where it stopped."""
+        """Runs what has to run. A row that fails is left, and the others go on. Raises Failure or Interrupted; the records then say
+        where it stopped."""
         self._control = Control(self.run, self._answer)
         self._publish()
+        failed = {}  # stage of a row: why
         try:
             for stage in self._selected():
-                self.stop.check()
-                self._control.poll()
-                decision, parts = self.decide(stage)
-                if decision.run:
-                    self._run_stage(stage, decision, parts)
-                else:
-                    self._states[stage.name] = 'skipped'
-                    self.view.skipped(stage.name, decision.why, self.records[stage.name])
+                if not self.pipeline.ancestors[stage.name].isdisjoint(failed):
+                    continue
+                try:
+                    self._consider(stage)
+                except Interrupted:
+                    raise
+                except Failure as failure:
+                    if stage.row is None:
+                        raise
+                    failed[stage.name] = str(failure)
+                    self.view.event(f'{failure}; the other rows go on')
                 self._publish()
+            if failed:
+                raise Failure('\n'.join(failed.values()))
         finally:
             self._control.close()
             self._publish()
             self.run.save_hashes(self.contents.cache)
+
+    def _consider(self, stage):
+        """Runs or skips a stage."""
+        self.stop.check()
+        self._control.poll()
+        decision, parts = self.decide(stage)
+        if decision.run:
+            self._run_stage(stage, decision, parts)
+        else:
+            self._states[stage.name] = 'skipped'
+            self.view.skipped(stage.name, decision.why, self.records[stage.name])
 
     def _selected(self):
         return [s for s in self.pipeline.stages.values() if s.name in self.selection.names]

@@ -225,6 +225,15 @@ class Run(Case):
         self.assertIn("no row 'slt'", self.run_file('--rows', 'slt', code=2))
 
 
+    def test_a_row_that_fails_leaves_the_others_alone(self):
+        self.file = self.write('rows.yaml', ROWS.replace('{equi: 0, trans: 0}', '{weights: nothing.safetensors}'))
+        error = self.run_file(code=1)
+        self.assertRegex(error, r"tandem: error: stage 'pretrain-inv' failed: .*nothing.safetensors")
+        states = {name: record['state'] for name, record in self.state()['stages'].items()}
+        self.assertEqual(states, {'data': 'done', 'pretrain-inv': 'failed', 'pretrain-stl': 'done', 'linear-stl': 'done'})
+        self.assertIn('| only inv | not run | 84.70 | failed |', read(self.run_folder, 'table.md').decode())
+
+
 class Files(unittest.TestCase):
     """The tables that come with it."""
 
