@@ -1,5 +1,5 @@
 /* The same bytes on every run with the same number of threads: a small residual network with every op of a
- * training step, stepped a few times. BatchNorm gives the same bytes with any number of threads. */
+ * training step, stepped a few times. BatchNorm and phi give the same bytes with any number of threads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -129,8 +129,48 @@ static void batch_norm_does_not_depend_on_threads(void **state) {
   }
 }
 
+enum {
+  PHI_B = 37,
+  PHI_D = 44,
+  PHI_K = 19,
+  PHI_OUT = PHI_B * PHI_D,
+  PHI_T = PHI_B * PHI_K,
+  PHI_W = PHI_D * PHI_D * PHI_K
+};
+
+/* phi and the gradients of all that it is made from. */
+static void transform(int threads, float *out) {
+  struct graph *g = NULL;
+  CHECK(graph_open(&g, &(struct graph_config){"cpu", GRAPH_TRAIN, threads}));
+  struct value w = weights(g, "w", shape_2(PHI_D * PHI_D, PHI_K)), t = weights(g, "t", shape_2(PHI_B, PHI_K)),
+               r = weights(g, "r", shape_2(PHI_B, PHI_D));
+  struct value y = hyper_bilinear(g, w, t, r);
+  graph_output(g, "y", y);
+  CHECK(graph_plan_vjp(g, y));
+  CHECK(graph_init(g, 5));
+  CHECK(graph_forward(g));
+  CHECK(graph_read_f32(g, y, out, PHI_OUT));
+  CHECK(graph_write_f32(g, graph_gradient(g, y), out, PHI_OUT));
+  CHECK(graph_backward(g));
+  CHECK(graph_read_f32(g, graph_gradient(g, w), out + PHI_OUT, PHI_W));
+  CHECK(graph_read_f32(g, graph_gradient(g, t), out + PHI_OUT + PHI_W, PHI_T));
+  CHECK(graph_read_f32(g, graph_gradient(g, r), out + PHI_OUT + PHI_W + PHI_T, PHI_OUT));
+  graph_close(&g);
+}
+
+static void phi_does_not_depend_on_threads(void **state) {
+  (void)state;
+  static float one[2 * PHI_OUT + PHI_W + PHI_T], many[2 * PHI_OUT + PHI_W + PHI_T];
+  transform(1, one);
+  for (int threads = 2; threads <= 5; threads++) {
+    transform(threads, many);
+    assert_memory_equal(one, many, sizeof one);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(training_repeats_to_the_byte),
-                                     cmocka_unit_test(batch_norm_does_not_depend_on_threads)};
+                                     cmocka_unit_test(batch_norm_does_not_depend_on_threads),
+                                     cmocka_unit_test(phi_does_not_depend_on_threads)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
