@@ -1,5 +1,7 @@
 /* Convolutions and products at the sizes of training: NVIDIA's libraries choose their algorithms by size, so small cases
  * see few of them. Against `ref`, and against themselves: with `deterministic` a step gives the same bytes again. */
+#include <xxhash.h>
+
 #include "nn/conv2d/conv2d.h"
 #include "nn/hyper_bilinear/hyper_bilinear.h"
 #include "nn/linear/linear.h"
@@ -61,25 +63,20 @@ static void bf16_matches_ref(void **state) {
   match_ref(&(struct op_target){"cuda", 2e-2, PRECISION_BF16});
 }
 
-/* All that a step leaves, one behind the other. */
-static double *step(struct graph *g, struct value y, size_t *count) {
+/* A digest of all that a step leaves. */
+static uint64_t step(struct graph *g, struct value y) {
   const struct graph_tensor *tensors;
   const size_t n = graph_tensors(g, &tensors);
-  double *all = NULL;
-  *count = 0;
+  uint64_t digest = 0;
   OP_OK(graph_forward(g));
   OP_OK(graph_backward(g));
   for (size_t i = 0; i <= n; i++) {
     struct value v = i < n ? graph_gradient(g, tensors[i].value) : y;
-    size_t size = (size_t)shape_count(graph_shape(g, v));
     double *part = op_read(g, v);
-    all = realloc(all, (*count + size) * sizeof *all);
-    assert_non_null(all);
-    memcpy(all + *count, part, size * sizeof *all);
-    *count += size;
+    digest = XXH3_64bits_withSeed(part, (size_t)shape_count(graph_shape(g, v)) * sizeof *part, digest);
     free(part);
   }
-  return all;
+  return digest;
 }
 
 static void check_repeats(const struct op_case *c, enum precision precision) {
@@ -92,18 +89,10 @@ static void check_repeats(const struct op_case *c, enum precision precision) {
   if (graph_plan_vjp(g, y) != OK) fail_msg("%s: %s", c->name, fail_message());
   OP_OK(graph_init(g, 11));
   free(op_cotangent(g, y));
-  size_t count, again;
-  double *first = step(g, y, &count);
+  const uint64_t first = step(g, y);
   for (int i = 0; i < 3; i++) {
-    double *next = step(g, y, &again);
-    assert_int_equal(count, again);
-    for (size_t k = 0; k < count; k++) {
-      if (memcmp(&first[k], &next[k], sizeof *first) != 0)
-        fail_msg("%s: number %zu is %.9g, then %.9g", c->name, k, first[k], next[k]);
-    }
-    free(next);
+    if (step(g, y) != first) fail_msg("%s in %d: other bytes than the step before", c->name, (int)precision);
   }
-  free(first);
   graph_close(&g);
 }
 
