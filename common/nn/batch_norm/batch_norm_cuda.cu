@@ -10,6 +10,8 @@ extern "C" {
 #include "nn/batch_norm/batch_norm.h"
 }
 
+namespace {
+
 /* float [groups][N_COEFS][channels]; backward: [groups][N_FACTORS][channels] */
 enum { MEAN, SCALE, BETA, INVERSE, N_COEFS };
 enum { FACTOR, SLOPE, OFFSET, N_FACTORS };
@@ -381,6 +383,8 @@ static enum status backward(struct node *n, const struct run *run) {
   struct tiling t = tiling_of(n, cuda_of(run));
   return lanes_of(&t) == 1 ? backward_lanes<1>(n, run, t) : backward_lanes<CUDA_LANES>(n, run, t);
 }
+
+} // namespace
 
 CUDA_KERNEL(batch_norm) = {
     .op = "batch_norm", .backend = "cuda", .prepare = prepare, .forward = forward, .backward = backward};

@@ -5,24 +5,20 @@
 #include <stdint.h>
 #include <string.h>
 
-#ifdef __CUDACC__
-#define BF16_INLINE static __host__ __device__ inline
-#else
-#define BF16_INLINE static inline
-#endif
+#include "nn/inline.h"
 
 typedef struct {
   uint16_t bits;
 } bf16;
 
-BF16_INLINE float bf16_widen(bf16 x) {
+NN_INLINE float bf16_widen(bf16 x) {
   uint32_t bits = (uint32_t)x.bits << 16;
   float wide;
   memcpy(&wide, &bits, sizeof wide);
   return wide;
 }
 
-BF16_INLINE bf16 bf16_round(float x) {
+NN_INLINE bf16 bf16_round(float x) {
   uint32_t bits;
   memcpy(&bits, &x, sizeof bits);
   bf16 nan = {(uint16_t)(bits >> 16 | 0x40)}; /* quiet: the carry below could make it infinite */

@@ -9,6 +9,8 @@ extern "C" {
 #include "nn/info_nce/info_nce.h"
 }
 
+namespace {
+
 enum { ROWS = CUDA_WARPS, PER_LANE = 4, COLUMNS = PER_LANE * CUDA_WARP, DEPTH = 32 };
 
 /* saved: U [2N,D], norms [2N], logarithms [2N]; forward scratch: rows' losses [2N]; backward scratch: dU [2N,D]. */
@@ -188,6 +190,8 @@ static enum status backward(struct node *n, const struct run *run) {
 out:
   return st;
 }
+
+} // namespace
 
 CUDA_KERNEL(info_nce) = {
     .op = "info_nce", .backend = "cuda", .prepare = prepare, .forward = forward, .backward = backward};

@@ -5,6 +5,8 @@ extern "C" {
 #include "nn/layer_norm/layer_norm.h"
 }
 
+namespace {
+
 struct row_moments {
   float mean, scale;
 };
@@ -106,6 +108,8 @@ static enum status backward(struct node *n, const struct run *run) {
 out:
   return st;
 }
+
+} // namespace
 
 CUDA_KERNEL(layer_norm) = {
     .op = "layer_norm", .backend = "cuda", .prepare = prepare, .forward = forward, .backward = backward};

@@ -6,6 +6,8 @@ extern "C" {
 #include "nn/max_pool/max_pool.h"
 }
 
+namespace {
+
 struct pooling {
   int64_t kernel, stride, pad, height, width, out_height, out_width; /* x and y are NHWC */
   int64_t vectors;                                                   /* per pixel */
@@ -97,6 +99,8 @@ static enum status backward(struct node *n, const struct run *run) {
                 span_of(n->in[0], n->in_grad[0]), grad_of(n->out), static_cast<const places *>(n->saved),
                 pooling_of(n), vectors);
 }
+
+} // namespace
 
 CUDA_KERNEL(max_pool) = {
     .op = "max_pool", .backend = "cuda", .prepare = prepare, .forward = forward, .backward = backward};
