@@ -39,8 +39,8 @@ static const struct op_case cases[] = {
     {"residual", build, {4, 8, 2, 3, 2, 1, 1, 0}},
     {"behind a convolution", build, {2, 17, 3, 3, 1, 1, 0, 1}},
     {"residual behind a convolution", build, {4, 16, 3, 5, 4, 1, 1, 1}},
-    {"residual block", build_block, {2, 5, 4, 3, 2}},
-    {"residual block of 16", build_block, {2, 16, 3, 3, 1}},
+    {"residual block", build_block, {2, 5, 4, 3, 2}, .chained = true},
+    {"residual block of 16", build_block, {2, 16, 3, 3, 1}, .chained = true},
 };
 
 OP_TEST_MAIN()
