@@ -24,7 +24,7 @@ struct op_case {
   struct value (*build)(struct graph *g, const int64_t *arg); /* inputs are parameters made with op_input */
   int64_t arg[12];
   bool
-      chained; /* ReLUs choose by what other ops computed: rounded results choose otherwise here and there, so at
+      chained; /* ReLUs and maxima choose by what other ops computed: rounded results choose otherwise here and there, so at
                    lower precision gradients are not compared */
 };
 
