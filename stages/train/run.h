@@ -37,6 +37,7 @@ struct run {
   struct event_file *events; /* NULL: --no-tensorboard */
   struct metrics *metrics;
   struct watch *watch;
+  int64_t reported;           /* steps whose losses were taken and written down */
   uint8_t *views;             /* [2N, size, size, 3] */
   uint8_t *third;             /* [N, third, third, 3]; NULL: the method has no use for it */
   int32_t third_size;         /* pixels, side of the third view; 0: the policy has none */

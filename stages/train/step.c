@@ -51,6 +51,15 @@ out:
   return st;
 }
 
+/* The total and the terms that there are, in the order of `losses`. */
+static enum status watch_losses(struct step *s) {
+  struct value watched[1 + N_TERMS] = {s->total};
+  int n = 1;
+  for (int i = 0; i < N_TERMS; i++)
+    if (s->loss[i].id) watched[n++] = s->loss[i];
+  return graph_watch(s->graph, watched, n);
+}
+
 enum status step_open(struct step **out, const struct step_config *c) {
   enum status st = OK;
   struct step *s = *out = calloc(1, sizeof *s);
@@ -70,6 +79,7 @@ enum status step_open(struct step **out, const struct step_config *c) {
   if (s->base->target_momentum) TRY(model_open_target(&s->target, s->model));
   TRY(build(s, c));
   if (s->target) TRY(ema_open(&s->ema, s->graph));
+  if (!c->plan_only) TRY(watch_losses(s));
 out:
   if (st != OK) step_close(out);
   return st;
@@ -107,6 +117,16 @@ enum status step_forward(struct step *s, struct losses *losses) {
   if (!isfinite(losses->total)) st = not_finite(s, losses);
 out:
   return st;
+}
+
+enum status step_losses(struct step *s, struct losses *losses) {
+  double watched[1 + N_TERMS];
+  enum status st = graph_watched(s->graph, watched);
+  if (st != OK) return st;
+  *losses = (struct losses){.total = watched[0]};
+  for (int i = 0, n = 1; i < N_TERMS; i++)
+    if (s->loss[i].id) losses->term[i] = watched[n++];
+  return isfinite(losses->total) ? OK : not_finite(s, losses);
 }
 
 enum { RATE_SCHEDULED, RATE_CONSTANT, N_RATES };
@@ -154,6 +174,22 @@ double step_update_bytes(const struct step *s, size_t n_states) {
     if (held.averaged) sum += 3 * (double)held.bytes; /* reads both, writes one */
   }
   return sum;
+}
+
+struct step_call {
+  struct step *step;
+  struct updater *updater;
+  const struct pace *pace;
+};
+
+static enum status forward_and_update(void *context) {
+  const struct step_call *call = context;
+  enum status st = graph_forward(call->step->graph);
+  return st == OK ? step_update(call->step, call->updater, call->pace) : st;
+}
+
+enum status step_run(struct step *s, struct updater *updater, const struct pace *pace) {
+  return graph_step(s->graph, forward_and_update, &(struct step_call){s, updater, pace});
 }
 
 enum dtype step_dtype(const struct step *s) { return strcmp(s->device, "ref") == 0 ? DTYPE_F64 : DTYPE_F32; }

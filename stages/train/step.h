@@ -45,6 +45,13 @@ enum status step_move(struct step *s, struct updater *updater, const struct pace
 /* Both: the backward pass and what follows it. */
 enum status step_update(struct step *s, struct updater *updater, const struct pace *pace);
 
+/* All of it on the views that are in place, as graph_step: a device may be at work on it still. */
+enum status step_run(struct step *s, struct updater *updater, const struct pace *pace);
+
+/* The losses of the oldest step_run whose were not taken yet; waits for it. At most graph_lag steps may begin before
+ * they are. E_NUMERIC as step_forward. */
+enum status step_losses(struct step *s, struct losses *losses);
+
 /* The bytes that step_move moves, with an optimiser that keeps n_states numbers per parameter: every one of them
  * once. 0 before the graph is planned. */
 double step_update_bytes(const struct step *s, size_t n_states);

@@ -277,8 +277,38 @@ static void show(struct run *run, struct progress *p, int64_t step, double lr, c
   progress_set(p, (step + 1) * run->o->batch, note);
 }
 
-static enum status save(struct run *run, int64_t steps_done) {
-  enum status st = metrics_sync(run->metrics);
+static struct pace pace_of(const struct run *run, int64_t step) {
+  return (struct pace){schedule_lr(&run->schedule, step), run->o->optimiser.lr, step / run->steps_per_epoch,
+                       run->o->epochs};
+}
+
+/* The line of a step that is done. */
+static enum status report(struct run *run, int64_t step, struct progress *p) {
+  const struct pace pace = pace_of(run, step);
+  struct losses losses;
+  struct scalars measured = {0};
+  double began = clock_s();
+  enum status st = step_losses(run->step, &losses);
+  if (st != OK) return fail_within(st, "step %" PRId64, step);
+  scalars_put_losses(&measured, run->step, pace.lr, &losses);
+  TRY(watch_step(run->watch, step, &measured));
+  TRY(metrics_add(run->metrics, step, pace.epoch, &measured));
+  TRY(watch_advance(run->watch, step));
+  run->compute_s += clock_s() - began;
+  show(run, p, step, pace.lr, &losses);
+out:
+  return st;
+}
+
+static enum status report_until(struct run *run, struct progress *p, int64_t steps_done) {
+  enum status st = OK;
+  for (; st == OK && run->reported < steps_done; run->reported++) st = report(run, run->reported, p);
+  return st;
+}
+
+static enum status save(struct run *run, struct progress *p, int64_t steps_done) {
+  enum status st = report_until(run, p, steps_done);
+  if (st == OK) st = metrics_sync(run->metrics);
   if (st == OK) st = feed_sync(run->feed);
   if (st != OK) return st;
   return checkpoint_save(run->folder, steps_done, run->o->keep, run->step, run->updater, run->settings);
@@ -291,52 +321,42 @@ static bool is_checkpoint_due(const struct run *run, int64_t steps_done) {
 }
 
 /* A stop that was asked for, or workers that fail, keep what was done. */
-static enum status leave(struct run *run, enum status why, int64_t steps_done, int64_t saved) {
+static enum status leave(struct run *run, struct progress *p, enum status why, int64_t steps_done,
+                         int64_t saved) {
   char reason[1024];
   snprintf(reason, sizeof reason, "%s", fail_message());
-  enum status st = steps_done > saved ? save(run, steps_done) : OK;
+  enum status st = steps_done > saved ? save(run, p, steps_done) : OK;
   if (st != OK) return st;
   log_info("stopped after step %" PRId64 " of %" PRId64 "; --resume continues", steps_done, run->last_step);
   return fail(why, "%s", reason);
 }
 
+/* Runs ahead of its losses by as many steps as the device allows, but not where something looks at the network. */
 static enum status one_step(struct run *run, int64_t step, struct progress *p) {
-  struct losses losses;
-  struct scalars measured = {0};
+  const struct pace pace = pace_of(run, step);
   enum status st = OK;
-  const struct pace pace = {schedule_lr(&run->schedule, step), run->o->optimiser.lr,
-                            step / run->steps_per_epoch, run->o->epochs};
   TRY(take_batch(run));
   double began = clock_s();
-  st = step_forward(run->step, &losses);
-  if (st != OK) {
-    st = fail_within(st, "step %" PRId64, step);
-    goto out;
-  }
-  TRY(step_update(run->step, run->updater, &pace));
-  scalars_put_losses(&measured, run->step, pace.lr, &losses);
-  TRY(watch_step(run->watch, step, &measured));
-  TRY(metrics_add(run->metrics, step, pace.epoch, &measured));
-  TRY(watch_advance(run->watch, step));
+  TRY(step_run(run->step, run->updater, &pace));
   run->compute_s += clock_s() - began;
-  show(run, p, step, pace.lr, &losses);
+  TRY(report_until(run, p, step + 1 - (watch_due(run->watch, step) ? 0 : graph_lag(run->step->graph))));
 out:
   return st;
 }
 
 static enum status train(struct run *run, struct progress *p) {
-  int64_t saved = run->first_step;
+  int64_t saved = run->reported = run->first_step;
   for (int64_t step = run->first_step; step < run->last_step; step++) {
     enum status st = one_step(run, step, p);
-    if (st == E_INTERRUPTED || st == E_PEER) return leave(run, st, step, saved);
+    if (st == E_INTERRUPTED || st == E_PEER) return leave(run, p, st, step, saved);
     if (st != OK) return st;
     if (is_checkpoint_due(run, step + 1)) {
-      st = save(run, step + 1);
+      st = save(run, p, step + 1);
       if (st != OK) return st;
       saved = step + 1;
     }
     if (stop_requested() && step + 1 < run->last_step)
-      return leave(run, fail(E_INTERRUPTED, "stopped after step %" PRId64, step + 1), step + 1, saved);
+      return leave(run, p, fail(E_INTERRUPTED, "stopped after step %" PRId64, step + 1), step + 1, saved);
   }
   return watch_finish(run->watch);
 }

@@ -59,9 +59,13 @@ static void warn_of_collapse(struct watch *w, int64_t step) {
            step, w->spread.std, collapsed);
 }
 
+static bool is_spread_due(const struct watch *w, int64_t step) {
+  return w->steps && (step % w->steps == 0 || step + 1 == w->run->last_step);
+}
+
 enum status watch_step(struct watch *w, int64_t step, struct scalars *measured) {
   const struct step *s = w->run->step;
-  if (!w->steps || (step % w->steps && step + 1 != w->run->last_step)) return OK;
+  if (!is_spread_due(w, step)) return OK;
   enum status st = graph_read_f32(s->graph, s->embeddings, w->embeddings, 2 * s->batch * w->dim);
   if (st != OK) return st;
   memmove(w->embeddings + w->pairs * w->dim, w->embeddings + s->batch * w->dim,
@@ -117,13 +121,19 @@ static enum status take(struct watch *w, int64_t step) {
   return metrics_add(w->run->metrics, step, epoch, &measured);
 }
 
+static bool is_evaluation_due(const struct watch *w, int64_t step) {
+  const int64_t done = step + 1, epoch = w->run->steps_per_epoch;
+  return done < w->run->last_step && done % epoch == 0 && is_due(w, done / epoch);
+}
+
+bool watch_due(const struct watch *w, int64_t step) {
+  return is_spread_due(w, step) || is_evaluation_due(w, step);
+}
+
 enum status watch_advance(struct watch *w, int64_t step) {
   if (!w->evaluator) return OK;
   enum status st = take(w, step);
-  int64_t done = step + 1;
-  if (st == OK && done < w->run->last_step && done % w->run->steps_per_epoch == 0 &&
-      is_due(w, done / w->run->steps_per_epoch))
-    begin(w, done / w->run->steps_per_epoch);
+  if (st == OK && is_evaluation_due(w, step)) begin(w, (step + 1) / w->run->steps_per_epoch);
   return st;
 }
 

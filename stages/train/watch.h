@@ -15,6 +15,9 @@ struct watch;
 enum status watch_open(struct watch **out, struct run *run, struct progress *progress);
 void watch_close(struct watch **watch); /* gives up what is going on; accepts NULL; nulls */
 
+/* Whether something is done after step `step` that reads the network: it comes before the next step begins. */
+bool watch_due(const struct watch *w, int64_t step);
+
 /* After step `step` has moved the weights: adds to the step's line what is due. E_DEVICE. */
 enum status watch_step(struct watch *w, int64_t step, struct scalars *measured);
 

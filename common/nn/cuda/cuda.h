@@ -67,6 +67,7 @@ enum status cuda_forward_begin(void *device, const struct run *run);
 
 /* Puts what changes from step to step where kernels read it: at *on_device, aligned to 16 bytes, until the next step.
  * Also for a step that is replayed, in the order of its recording. E_DEVICE: more than there is room for. */
+enum { CUDA_SMALL = 1 << 18 }; /* bytes that always fit */
 enum status cuda_argument(struct cuda *cuda, const void *values, size_t bytes, const void **on_device);
 
 /* A copy of the host's numbers that kernels read whenever they run; for bind. cudaFree it in release. */

@@ -9,7 +9,7 @@
 
 #include "nn/cuda/cuda.h"
 
-enum { ARGUMENT_ROOM = 1 << 20, ARGUMENT_ALIGNMENT = 16, COPIES = 2, STEPS_AS_CALLED = 1 };
+enum { ARGUMENT_ROOM = 4 * CUDA_SMALL, ARGUMENT_ALIGNMENT = 16, COPIES = 2, STEPS_AS_CALLED = 1 };
 
 struct cuda_step {
   enum { AS_CALLED, RECORDING, REPLAYING } mode;

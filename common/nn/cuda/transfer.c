@@ -41,6 +41,20 @@ static enum status staging(const struct tensor *t, void **memory) {
   return *memory ? OK : fail(E_MEMORY, "out of memory for a transfer of %zu MiB", t->bytes >> 20);
 }
 
+/* Small inputs go by way of the pinned arguments: a copy of pageable memory would wait for the step that is computed. */
+static enum status send(struct cuda *cuda, const struct tensor *t, void *at, const void *staged) {
+  const void *sent = staged;
+  enum cudaMemcpyKind kind = cudaMemcpyHostToDevice;
+  enum status st = OK;
+  if (t->role == TENSOR_INPUT && t->bytes <= CUDA_SMALL) {
+    TRY(cuda_argument(cuda, staged, t->bytes, &sent));
+    kind = cudaMemcpyDeviceToDevice;
+  }
+  TRY(cuda_check(cudaMemcpyAsync(at, sent, t->bytes, kind, cuda->stream), "copying to the device"));
+out:
+  return st;
+}
+
 enum status cuda_upload(void *device, const struct tensor *t, void *at, const void *host, bool host_f64) {
   struct cuda *cuda = device;
   void *staged;
@@ -55,8 +69,7 @@ enum status cuda_upload(void *device, const struct tensor *t, void *at, const vo
       ((float *)staged)[to] = x;
     }
   }
-  st = cuda_check(cudaMemcpyAsync(at, staged, t->bytes, cudaMemcpyHostToDevice, cuda->stream),
-                  "copy to the device");
+  st = send(cuda, t, at, staged);
   free(staged);
   return st;
 }
