@@ -24,7 +24,11 @@ enum status network_open(struct network **out, const struct network_config *c) {
   w->dim = model_features(c->model);
   memcpy(w->mean, c->mean, sizeof w->mean);
   memcpy(w->std, c->std, sizeof w->std);
-  TRY(graph_open(&w->graph, &(struct graph_config){c->device, c->mode, c->threads}));
+  TRY(graph_open(&w->graph, &(struct graph_config){.device = c->device,
+                                                   .mode = c->mode,
+                                                   .threads = c->threads,
+                                                   .precision = c->precision,
+                                                   .deterministic = c->deterministic}));
   TRY(model_open(&w->model, w->graph, c->model));
   w->input = graph_input(w->graph, "images", (struct shape){4, {c->batch, 3, c->size, c->size}});
   w->output = backbone(w->model, w->input, 1);

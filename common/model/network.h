@@ -11,6 +11,8 @@ struct network_config {
   enum graph_mode mode;              /* GRAPH_INFERENCE, or GRAPH_FORWARD to measure BatchNorm statistics */
   const char *device;
   int threads;
+  enum precision precision;
+  bool deterministic;
 };
 
 struct network;

@@ -55,7 +55,7 @@ static enum status calibrate(struct work *w) {
   struct feed *feed = NULL;
   struct network *measured = NULL;
   int64_t n = w->e->splits[0]->count, batch = calibration_batch(o, n), steps = n / batch;
-  TRY(weights_source_network(&measured, w->e->source, GRAPH_FORWARD, batch, o->device, (int)o->threads));
+  TRY(weights_source_network(&measured, w->e->source, GRAPH_FORWARD, batch, &o->device));
   TRY(open_feed(w, &feed, &w->e->splits[0]->name, 1, batch, steps));
   for (int64_t k = 1; k <= steps; k++) {
     TRY(feed_next(feed, &b));
@@ -116,7 +116,7 @@ enum status extract(const struct extraction *e) {
   struct features_writer *writer = NULL;
   int64_t n_train = e->splits[0]->count, batch = calibration_batch(o, n_train);
   int64_t calibrated = e->source->file ? 0 : n_train / batch * batch;
-  TRY(weights_source_network(&w.network, e->source, GRAPH_INFERENCE, o->batch, o->device, (int)o->threads));
+  TRY(weights_source_network(&w.network, e->source, GRAPH_INFERENCE, o->batch, &o->device));
   TRY(features_writer_open(&writer, e->path, e->key, network_dim(w.network)));
   TRY(progress_open(&w.progress, "features", "images", calibrated + n_train + e->splits[1]->count));
   if (calibrated) TRY(calibrate(&w));

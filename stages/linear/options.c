@@ -26,14 +26,13 @@ const struct opt linear_opts[] = {
      "default|paper"},
     {"metric", OPT_STR, AT(metric), "top1", "accuracy that chooses l2", "top1|class-mean"},
     {"batch", OPT_INT, AT(batch), "128", "images per pass through the network"},
-    {"device", OPT_STR, AT(device), "cpu", "ref (float64), cpu, or cuda[:N]"},
-    {"threads", OPT_INT, AT(threads), "0", "threads for network and fits; 0: all cores"},
+    {"device", OPT_TABLE, AT(device), .sub = device_opts},
     {"model", OPT_TABLE, AT(model), .sub = model_opts},
     {"feed", OPT_TABLE, AT(feed), .sub = feed_opts},
     {0}};
 #undef AT
 
-enum { MAX_SIZE = 4096, MAX_BATCH = 65536, MAX_THREADS = 1024 };
+enum { MAX_SIZE = 4096, MAX_BATCH = 65536 };
 
 static enum status in_range(const char *flag, int64_t value, int64_t low, int64_t high) {
   if (value >= low && value <= high) return OK;
@@ -48,7 +47,7 @@ enum status linear_options_check(const struct linear_options *o) {
   TRY(weights_are_random(o->weights, &random, &seed));
   TRY(in_range("size", o->size, 0, MAX_SIZE));
   TRY(in_range("batch", o->batch, 1, MAX_BATCH));
-  TRY(in_range("threads", o->threads, 0, MAX_THREADS));
+  TRY(device_options_check(&o->device));
   TRY(in_range("val-count", o->val_count, 0, INT32_MAX));
   TRY(in_range("split-seed", o->split_seed, 0, UINT32_MAX));
   if (!(o->val_fraction > 0 && o->val_fraction < 1))

@@ -6,13 +6,15 @@
 #include <stdint.h>
 
 #include "model/model.h"
+#include "nn/device.h"
 #include "wire/feed.h"
 
 struct linear_options {
   struct feed_options feed;
   struct model_options model;
-  const char *weights, *out, *result, *train_split, *test_split, *protocol, *metric, *device;
-  int64_t size, batch, val_count, split_seed, threads;
+  struct device_options device;
+  const char *weights, *out, *result, *train_split, *test_split, *protocol, *metric;
+  int64_t size, batch, val_count, split_seed;
   double val_fraction;
 };
 

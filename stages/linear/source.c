@@ -61,13 +61,15 @@ void weights_source_close(struct weights_source *source) {
 }
 
 enum status weights_source_network(struct network **out, const struct weights_source *s, enum graph_mode mode,
-                                   int64_t batch, const char *device, int threads) {
+                                   int64_t batch, const struct device_options *device) {
   struct network_config config = {.model = &s->model,
                                   .size = s->size,
                                   .batch = batch,
                                   .mode = mode,
-                                  .device = device,
-                                  .threads = threads};
+                                  .device = device->device,
+                                  .threads = (int)device->threads,
+                                  .precision = device_precision(device),
+                                  .deterministic = device->deterministic};
   enum status st = OK;
   memcpy(config.mean, s->mean, sizeof config.mean);
   memcpy(config.std, s->std, sizeof config.std);

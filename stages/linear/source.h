@@ -25,6 +25,6 @@ void weights_source_close(struct weights_source *source);
 /* The network with these weights in place; mode as in model/network.h. Errors: E_FORMAT (a file of another network:
  * names the tensors), E_DEVICE, E_ARG, E_MEMORY. */
 enum status weights_source_network(struct network **out, const struct weights_source *source,
-                                   enum graph_mode mode, int64_t batch, const char *device, int threads);
+                                   enum graph_mode mode, int64_t batch, const struct device_options *device);
 
 #endif

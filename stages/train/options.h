@@ -4,6 +4,7 @@
 
 #include "base/cli.h"
 #include "model/model.h"
+#include "nn/device.h"
 #include "nn/optimiser.h"
 
 /* The loss has up to three terms (STL eq. 9); a base alone has the first. */
@@ -33,23 +34,10 @@ struct optimiser_options {
   struct optimiser_own own[MAX_OPTIMISERS]; /* by place in the registry */
 };
 
-struct device_options {
-  const char *device;
-  int64_t threads;       /* 0: all cores */
-  const char *precision; /* NULL: f32 */
-  bool deterministic;
-};
-
-extern const struct opt method_opts[], optimiser_opts[], device_opts[]; /* each for an OPT_TABLE */
+extern const struct opt method_opts[], optimiser_opts[]; /* each for an OPT_TABLE */
 
 /* Range checks that need nothing but the options. E_ARG. */
 enum status method_options_check(const struct method_options *o);
 enum status optimiser_options_check(const struct optimiser_options *o);
-
-/* Turns threads = 0 into the number of cores this process may use. E_ARG. */
-enum status device_options_resolve(struct device_options *o);
-
-/* Of options that device_options_resolve accepted. */
-enum precision device_precision(const struct device_options *o);
 
 #endif

@@ -18,7 +18,9 @@ static struct weights_source source(uint64_t seed) {
 
 static struct network *opened(const struct weights_source *s, enum graph_mode mode, int64_t batch) {
   struct network *w;
-  if (weights_source_network(&w, s, mode, batch, "ref", 1) != OK) fail_msg("%s", fail_message());
+  if (weights_source_network(&w, s, mode, batch, &(struct device_options){.device = "ref", .threads = 1}) !=
+      OK)
+    fail_msg("%s", fail_message());
   return w;
 }
 
