@@ -192,7 +192,7 @@ CUDA_SRC  := $(wildcard $(foreach e,c cu,common/nn/backends/cuda.$(e) common/nn/
 EMU_OWN   := $(filter-out %_test.c,$(wildcard tests/emulation/*.c tests/emulation/*.cc))
 EMU_SRC   := $(filter-out $(patsubst %,common/nn/cuda/%.c,dnn matmul libraries descriptor),$(CUDA_SRC)) $(EMU_OWN)
 EMU_OBJ   := $(addprefix $(EMU)/,$(addsuffix .o,$(basename $(EMU_SRC))) gen/kernel_registry.o gen/backend_registry.o)
-EMU_TESTS := $(filter tests/parity/%,$(UNIT)) $(wildcard tests/emulation/*_test.c)
+EMU_TESTS := $(filter tests/parity/%,$(UNIT)) tests/unit/nn/optimiser_test.c $(wildcard tests/emulation/*_test.c)
 EMU_BIN   := $(patsubst %.c,$(BUILD)/tests/parity/emulated/%,$(notdir $(EMU_TESTS)))
 EMU_FLAGS := -Itests/emulation/include -Itests/emulation
 

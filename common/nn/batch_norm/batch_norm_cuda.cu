@@ -174,8 +174,9 @@ template <int LANES> static __global__ void moments(struct span x, struct tiling
 struct statistics {
   const float *gamma, *beta;
   float *mean, *var; /* running */
-  double eps, momentum;
-  bool of_batch; /* else the running ones are used, and left alone */
+  double eps;
+  const float *momentum; /* on the device */
+  bool of_batch;         /* else the running ones are used, and left alone */
 };
 
 static __device__ void write_coefficients(float *coefs, int64_t channels, int64_t channel,
@@ -191,7 +192,7 @@ static __global__ void find_coefficients(struct span x, struct tiling t, const f
                                          struct statistics s, float *coefs) {
   int64_t channel = static_cast<int64_t>(blockIdx.x) * CHANNELS + threadIdx.x;
   bool writes = threadIdx.y == 0 && channel < t.channels, real = channel < t.real_channels;
-  double count = static_cast<double>(t.rows), m = s.momentum;
+  double count = static_cast<double>(t.rows), m = *s.momentum;
   for (int64_t group = 0; group < t.groups; group++) {
     double total[N_SUMS], mean = real ? s.mean[channel] : 0, var = real ? s.var[channel] : 0;
     if (s.of_batch) chunk_sums(sums, t, group, channel, total);
@@ -247,7 +248,7 @@ static enum status forward_lanes(struct node *n, const struct run *run, const st
                          static_cast<float *>(n->in[BN_MEAN]->data),
                          static_cast<float *>(n->in[BN_VAR]->data),
                          a->eps,
-                         run->bn_momentum,
+                         cuda_of(run)->bn_momentum,
                          run->mode != GRAPH_INFERENCE};
   enum status st = OK;
   if (s.of_batch) TRY(launch(moments<LANES>, grid_of(&t), block_of(&t), 0, cuda_of(run), x, t, sums));

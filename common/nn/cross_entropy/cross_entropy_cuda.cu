@@ -1,6 +1,4 @@
 /* A warp per row, both ways. The classes are the op's attribute: a copy of them lives on the device. */
-#include <stdlib.h>
-
 #include "nn/cuda/reduce.cuh"
 
 extern "C" {
@@ -20,10 +18,6 @@ static struct rows rows_of(const struct node *n) {
           n->in[0]->shape.dim[1]};
 }
 
-static size_t classes_bytes(const struct node *n) {
-  return static_cast<size_t>(n->in[0]->shape.dim[0]) * sizeof(int32_t);
-}
-
 static enum status prepare(struct node *n, const struct run *) {
   n->keep_in = 1;
   n->forward_scratch = static_cast<size_t>(n->in[0]->shape.dim[0]) * sizeof(float);
@@ -31,14 +25,8 @@ static enum status prepare(struct node *n, const struct run *) {
 }
 
 static enum status bind(struct node *n, const struct run *run) {
-  enum status st = OK;
-  TRY(cuda_check(cudaMalloc(&n->state, classes_bytes(n)), "allocation of the classes"));
-  TRY(cuda_check(
-      cudaMemcpyAsync(n->state, n->attr, classes_bytes(n), cudaMemcpyHostToDevice, cuda_of(run)->stream),
-      "copying the classes"));
-  TRY(cuda_check(cudaStreamSynchronize(cuda_of(run)->stream), "copying the classes"));
-out:
-  return st;
+  size_t bytes = static_cast<size_t>(n->in[0]->shape.dim[0]) * sizeof(int32_t);
+  return cuda_constant(cuda_of(run), n->attr, bytes, &n->state);
 }
 
 static void release(struct node *n) { cudaFree(n->state); }

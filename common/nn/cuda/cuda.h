@@ -70,6 +70,9 @@ enum status cuda_forward_begin(void *device, const struct run *run);
 enum { CUDA_SMALL = 1 << 18 }; /* bytes that always fit */
 enum status cuda_argument(struct cuda *cuda, const void *values, size_t bytes, const void **on_device);
 
+/* Room beside the arguments for what one launch of a step leaves to the next. */
+enum status cuda_room(struct cuda *cuda, size_t bytes, void **on_device);
+
 /* A copy of the host's numbers that kernels read whenever they run; for bind. cudaFree it in release. */
 enum status cuda_constant(const struct cuda *cuda, const void *values, size_t bytes, void **on_device);
 

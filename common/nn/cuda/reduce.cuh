@@ -30,6 +30,24 @@ template <typename T> static __device__ T block_sum(T x) {
   return sum;
 }
 
+/* The sum over the warps of a block of CUDA_THREADS, for lanes of one number each: blocks that take CUDA_WARP columns of a
+ * matrix, its warps the rows in turn. The same for all warps. All threads come here. */
+template <typename T> static __device__ T column_sum(T x) {
+  __shared__ T of_warp[CUDA_WARPS][CUDA_WARP];
+  __syncthreads(); /* an earlier sum has been read */
+  of_warp[threadIdx.x / CUDA_WARP][lane()] = x;
+  __syncthreads();
+  T sum = 0;
+  for (int i = 0; i < CUDA_WARPS; i++) sum += of_warp[i][lane()];
+  return sum;
+}
+static inline dim3 cuda_column_grid(int64_t columns) {
+  return dim3(static_cast<unsigned>((columns + CUDA_WARP - 1) / CUDA_WARP));
+}
+static __device__ __forceinline__ int64_t block_column() {
+  return static_cast<int64_t>(blockIdx.x) * CUDA_WARP + lane();
+}
+
 /* out[0] = offset + scale * (the sum of count numbers): a loss from its rows. */
 enum status cuda_total(const struct cuda *cuda, struct span out, const float *rows, int64_t count,
                        double offset, double scale);

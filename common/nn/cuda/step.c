@@ -73,18 +73,34 @@ static enum status turn_over(struct cuda *cuda) {
   return st == OK ? cuda_check(cudaEventSynchronize(s->copy[s->current].sent), "waiting for arguments") : st;
 }
 
-enum status cuda_argument(struct cuda *cuda, const void *values, size_t bytes, const void **on_device) {
+/* The next `bytes` of the block, which begin at *at. */
+static enum status reserve(struct cuda *cuda, size_t bytes, size_t *at) {
   struct cuda_step *s = cuda->step;
   enum status st = OK;
   size_t room = (bytes + ARGUMENT_ALIGNMENT - 1) / ARGUMENT_ALIGNMENT * ARGUMENT_ALIGNMENT;
   if (s->used + room > ARGUMENT_ROOM && !s->within) TRY(turn_over(cuda));
   if (s->used + room > ARGUMENT_ROOM)
     return fail(E_DEVICE, "cuda: the arguments of a step take more than %d bytes", ARGUMENT_ROOM);
-  memcpy(s->copy[s->current].pinned + s->used, values, bytes);
-  *on_device = s->arguments + s->used;
-  if (s->mode == AS_CALLED) st = send_range(cuda, s->used, bytes);
+  *at = s->used;
   s->used += room;
 out:
+  return st;
+}
+
+enum status cuda_argument(struct cuda *cuda, const void *values, size_t bytes, const void **on_device) {
+  struct cuda_step *s = cuda->step;
+  size_t at = 0;
+  enum status st = reserve(cuda, bytes, &at);
+  if (st != OK) return st;
+  memcpy(s->copy[s->current].pinned + at, values, bytes);
+  *on_device = s->arguments + at;
+  return s->mode == AS_CALLED ? send_range(cuda, at, bytes) : OK;
+}
+
+enum status cuda_room(struct cuda *cuda, size_t bytes, void **on_device) {
+  size_t at = 0;
+  enum status st = reserve(cuda, bytes, &at);
+  *on_device = cuda->step->arguments + at;
   return st;
 }
 

@@ -52,25 +52,37 @@ static __device__ __forceinline__ struct span update_span(const void *at) {
   return {const_cast<void *>(at), ELEMENT_OWN};
 }
 
+/* The table of n <= UPDATE_RUNS runs. */
+static inline enum status update_table_of(struct cuda *cuda, const struct update *updates, size_t n,
+                                          struct update_table *table, int64_t *vectors) {
+  int64_t first[UPDATE_RUNS + 1] = {0};
+  const void *runs, *begins;
+  for (size_t r = 0; r < n; r++)
+    first[r + 1] =
+        first[r] + static_cast<int64_t>((updates[r].bytes + UPDATE_VECTOR_BYTES - 1) / UPDATE_VECTOR_BYTES);
+  enum status st = cuda_argument(cuda, updates, n * sizeof *updates, &runs);
+  if (st == OK) st = cuda_argument(cuda, first, (n + 1) * sizeof *first, &begins);
+  if (st != OK) return st;
+  *table = {static_cast<const struct update *>(runs), static_cast<const int64_t *>(begins),
+            static_cast<int>(n)};
+  *vectors = first[n];
+  return OK;
+}
+
+/* How many of the n runs from `at` on one launch takes. */
+static inline size_t update_batch(size_t n, size_t at) {
+  return n - at < size_t{UPDATE_RUNS} ? n - at : size_t{UPDATE_RUNS};
+}
+
 static inline enum status update_launch(void (*kernel)(struct update_table), void *device,
                                         const struct update *updates, size_t n) {
   struct cuda *cuda = static_cast<struct cuda *>(device);
-  int64_t first[UPDATE_RUNS + 1] = {0};
   enum status st = OK;
   for (size_t at = 0; at < n && st == OK; at += UPDATE_RUNS) {
     struct update_table table;
-    table.n = static_cast<int>(n - at < size_t{UPDATE_RUNS} ? n - at : size_t{UPDATE_RUNS});
-    for (int r = 0; r < table.n; r++) {
-      size_t vectors = (updates[at + r].bytes + UPDATE_VECTOR_BYTES - 1) / UPDATE_VECTOR_BYTES;
-      first[r + 1] = first[r] + static_cast<int64_t>(vectors);
-    }
-    const void *runs, *begins;
-    st = cuda_argument(cuda, updates + at, table.n * sizeof *updates, &runs);
-    if (st == OK) st = cuda_argument(cuda, first, (table.n + 1) * sizeof *first, &begins);
-    if (st != OK) return st;
-    table.runs = static_cast<const struct update *>(runs);
-    table.first = static_cast<const int64_t *>(begins);
-    st = launch(kernel, cuda_grid(first[table.n]), CUDA_THREADS, 0, cuda, table);
+    int64_t vectors;
+    st = update_table_of(cuda, updates + at, update_batch(n, at), &table, &vectors);
+    if (st == OK) st = launch(kernel, cuda_grid(vectors), CUDA_THREADS, 0, cuda, table);
   }
   return st;
 }

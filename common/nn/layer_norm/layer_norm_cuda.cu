@@ -60,26 +60,18 @@ static __global__ void gradient(struct span dx, struct span dy, struct span x, c
   }
 }
 
-/* A block per CUDA_WARP columns; its warps share the rows. */
 static __global__ void scale_gradient(float *dgamma, float *dbeta, struct span dy, struct span x,
                                       const struct row_moments *saved, struct matrix m) {
-  __shared__ float of_warp[2][CUDA_WARPS][CUDA_WARP];
-  int64_t k = static_cast<int64_t>(blockIdx.x) * CUDA_WARP + lane();
-  int warp = static_cast<int>(threadIdx.x) / CUDA_WARP;
+  int64_t k = block_column();
   float dot = 0, sum = 0;
-  for (int64_t row = warp; row < m.rows && k < m.columns; row += CUDA_WARPS) {
+  for (int64_t row = threadIdx.x / CUDA_WARP; row < m.rows && k < m.columns; row += CUDA_WARPS) {
     float g = load(dy, row * m.columns + k);
     sum += g;
     dot += g * ((load(x, row * m.columns + k) - saved[row].mean) * saved[row].scale);
   }
-  of_warp[0][warp][lane()] = dot;
-  of_warp[1][warp][lane()] = sum;
-  __syncthreads();
-  if (warp != 0 || k >= m.columns) return;
-  for (int i = 1; i < CUDA_WARPS; i++) {
-    dot += of_warp[0][i][lane()];
-    sum += of_warp[1][i][lane()];
-  }
+  dot = column_sum(dot);
+  sum = column_sum(sum);
+  if (threadIdx.x >= CUDA_WARP || k >= m.columns) return;
   if (dgamma) dgamma[k] = dot;
   if (dbeta) dbeta[k] = sum;
 }
@@ -102,9 +94,9 @@ static enum status backward(struct node *n, const struct run *run) {
                span_of(n->in[0], n->in_grad[0]), grad_of(n->out), data_of(n->in[0]),
                static_cast<const float *>(n->in[1]->data), saved, m));
   if (n->in_grad[1] || n->in_grad[2])
-    TRY(launch(scale_gradient, static_cast<unsigned>((m.columns + CUDA_WARP - 1) / CUDA_WARP), CUDA_THREADS,
-               0, cuda_of(run), static_cast<float *>(n->in_grad[1]), static_cast<float *>(n->in_grad[2]),
-               grad_of(n->out), data_of(n->in[0]), saved, m));
+    TRY(launch(scale_gradient, cuda_column_grid(m.columns), CUDA_THREADS, 0, cuda_of(run),
+               static_cast<float *>(n->in_grad[1]), static_cast<float *>(n->in_grad[2]), grad_of(n->out),
+               data_of(n->in[0]), saved, m));
 out:
   return st;
 }

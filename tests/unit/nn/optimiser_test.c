@@ -1,6 +1,7 @@
 /* Every optimiser's numbers, learning rates of their own, exemption from decay, and target networks. */
 #include <math.h>
 
+#include "backends.h"
 #include "nn/conv2d/conv2d.h"
 #include "nn/ema/ema.h"
 #include "nn/engine.h"
@@ -14,8 +15,16 @@
     if ((expr) != OK) fail_msg("%s: %s", #expr, fail_message());                                             \
   } while (0)
 
-static const char *const devices[] = {"ref", "cpu"};
-enum { N_DEVICES = 2 };
+static const char *const devices[] = {"ref", "cpu", "cuda"};
+enum { N_DEVICES = sizeof devices / sizeof *devices };
+
+/* Of those, what the program has and the machine, too. */
+static bool is_here(const char *device) {
+  struct graph *g = NULL;
+  bool here = has_backend(device) && graph_open(&g, &(struct graph_config){.device = device}) == OK;
+  graph_close(&g);
+  return here;
+}
 
 static const struct init uniform = {INIT_UNIFORM, 1};
 static const struct value none;
@@ -60,6 +69,7 @@ static void expect_step(struct graph *g, const char *name, const double *before,
 static void parameters_follow_their_own_rates_and_decay(void **state) {
   (void)state;
   for (int d = 0; d < N_DEVICES; d++) {
+    if (!is_here(devices[d])) continue;
     struct graph *g = two_layers(devices[d]);
     struct updater *o;
     double weight[12], bias[3], head[9];
@@ -148,6 +158,7 @@ static void three_steps_end_where_pytorchs_do(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof references / sizeof *references * N_DEVICES; i++) {
     const struct reference *r = &references[i / N_DEVICES];
+    if (!is_here(devices[i % N_DEVICES])) continue;
     struct graph *g = weight_and_bias(devices[i % N_DEVICES]);
     struct value w = graph_find(g, "w"), b = graph_find(g, "b");
     struct optimiser_config config = {0.9, 0.02, .name = r->name};
@@ -177,6 +188,7 @@ static void three_steps_end_where_pytorchs_do(void **state) {
 static void lars_moves_a_weight_of_zeros(void **state) {
   (void)state;
   for (int d = 0; d < N_DEVICES; d++) {
+    if (!is_here(devices[d])) continue;
     struct graph *g = weight_and_bias(devices[d]);
     struct value w = graph_find(g, "w");
     struct optimiser_config config = {0.9, 0.02, .name = "lars"};
@@ -228,6 +240,7 @@ static void a_target_starts_as_its_parameter_and_follows_it_slowly(void **state)
   (void)state;
   static double w[W], target[W], later[W];
   for (int d = 0; d < N_DEVICES; d++) {
+    if (!is_here(devices[d])) continue;
     struct graph *g = with_target(devices[d]);
     struct ema *e;
     double y[2], z[2];
