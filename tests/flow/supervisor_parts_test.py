@@ -7,7 +7,7 @@ import unittest
 import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.environ['TANDEM_ROOT'], 'scripts'))
-from supervisor import charts, document, errors, live, results  # noqa: E402
+from supervisor import charts, document, errors, live, report, results  # noqa: E402
 from supervisor.content import Contents  # noqa: E402
 from supervisor.programs import Flag  # noqa: E402
 from supervisor.state import RunFolder, alive, boot, started_at  # noqa: E402
@@ -164,6 +164,19 @@ class Report(unittest.TestCase):
                                   'alignment': [(0.25, 1), (1.25, 1)], 'uniformity': [(0.25, -2), (1.25, -2)]})
         self.assertEqual(len(results.loss_curves(run, 'watched')['total']), 8)
         self.assertEqual(results.score_curves(run, 'nothing'), {})
+
+    def test_scores_are_drawn_where_there_are_two(self):
+        run = RunFolder('run')
+        run.records = lambda: {'drawn': {'kind': 'train', 'state': 'done', 'base': 'drawn'}}
+        step = '{{"step":{0},"epoch":{0},"total":1,"std":0.5,"alignment":1,"uniformity":-2}}\n'
+        score = '{{"step":{0},"epoch":{0},"knn":0.5,"probe":0.25}}\n'
+        for scores, lines in ((1, 3), (2, 5)):
+            write('run/drawn/metrics.jsonl', ''.join(map(step.format, range(2))) + ''.join(map(score.format, range(scores))))
+            page = xml.etree.ElementTree.fromstring(f'<p>{report._scores(run)}</p>')
+            self.assertEqual(len(page.findall('.//polyline')), lines)
+        self.assertIn('class="probe" points=', report._scores(run))
+        write('run/drawn/metrics.jsonl', '')
+        self.assertEqual(report._scores(run), '')
 
     def test_a_moved_run_keeps_its_labels(self):
         run = RunFolder('moved')
