@@ -184,6 +184,13 @@ $(foreach r,$(REGISTRIES),$(eval $(call registry_rules,$(BUILD)/gen,$(r),registr
 FLAGS := $(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) $(CXX_FLAGS) $(CXX_WARN) $(LDFLAGS) $(if $(filter 1,$(HAVE_CUDA)),$(subst ",,$(NVCC_FLAGS)))
 $(call stamp,$(BUILD)/.flags,$(FLAGS))
 
+# --- Which tests need what ----------------------------------------------------------------------------------------------
+
+# tests/unit/stages/NAME/x_test.c and tests/oracle/NAME/x_test.c link the stage's archive as well; a benchmark may need any.
+test_words = $(subst /, ,$(1))
+test_stage = $(if $(filter bench,$(word 2,$(test_words))),$(STAGES:%=$(BUILD)/stages/%.a),$(patsubst %,$(BUILD)/stages/%.a,\
+             $(filter $(ARCHIVES),$(word $(if $(filter oracle,$(word 2,$(test_words))),3,4),$(test_words)))))
+
 # --- CUDA under emulation (tests/emulation): the backend and its kernels compiled for the CPU, run by the parity tests -----
 
 # What calls NVIDIA's libraries stays out; tests/emulation/NAME_emulated.c stands for common/nn/cuda/NAME.c.
@@ -192,7 +199,7 @@ CUDA_SRC  := $(wildcard $(foreach e,c cu,common/nn/backends/cuda.$(e) common/nn/
 EMU_OWN   := $(filter-out %_test.c,$(wildcard tests/emulation/*.c tests/emulation/*.cc))
 EMU_SRC   := $(filter-out $(patsubst %,common/nn/cuda/%.c,dnn matmul libraries descriptor),$(CUDA_SRC)) $(EMU_OWN)
 EMU_OBJ   := $(addprefix $(EMU)/,$(addsuffix .o,$(basename $(EMU_SRC))) gen/kernel_registry.o gen/backend_registry.o)
-EMU_TESTS := $(filter tests/parity/%,$(UNIT)) tests/unit/nn/optimiser_test.c $(wildcard tests/emulation/*_test.c)
+EMU_TESTS := $(filter tests/parity/% tests/oracle/train/% %/nn/optimiser_test.c,$(UNIT)) $(wildcard tests/emulation/*_test.c)
 EMU_BIN   := $(patsubst %.c,$(BUILD)/tests/parity/emulated/%,$(notdir $(EMU_TESTS)))
 EMU_FLAGS := -Itests/emulation/include -Itests/emulation
 
@@ -217,7 +224,7 @@ endef
 $(foreach ext,cu cc,$(eval $(call emulated_cxx,$(ext))))
 
 define emulated_test
-$(BUILD)/tests/parity/emulated/$(basename $(notdir $(1))): $(EMU)/$(1:%.c=%.o) $(EMU_OBJ) $(LIB)
+$(BUILD)/tests/parity/emulated/$(basename $(notdir $(1))): $(EMU)/$(1:%.c=%.o) $(EMU_OBJ) $(call test_stage,$(1)) $(LIB)
 	@mkdir -p $$(@D)
 	@echo '  LD $$@'
 	$(Q)$(CXX) $(LDFLAGS) -o $$@ $$^ -lcmocka $(LDLIBS)
@@ -226,10 +233,6 @@ $(foreach t,$(EMU_TESTS),$(eval $(call emulated_test,$(t))))
 
 # --- Tests ------------------------------------------------------------------------------------------------------------
 
-# tests/unit/stages/NAME/x_test.c and tests/oracle/NAME/x_test.c link the stage's archive as well; a benchmark may need any.
-test_words = $(subst /, ,$(1))
-test_stage = $(if $(filter bench,$(word 2,$(test_words))),$(STAGES:%=$(BUILD)/stages/%.a),$(patsubst %,$(BUILD)/stages/%.a,\
-             $(filter $(ARCHIVES),$(word $(if $(filter oracle,$(word 2,$(test_words))),3,4),$(test_words)))))
 define test_rules
 $(BUILD)/$(1:%.c=%): $(BUILD)/$(1:%.c=%.o) $(call test_stage,$(1)) $(LIB)
 	@mkdir -p $$(@D)
