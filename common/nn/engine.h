@@ -153,6 +153,7 @@ struct backend {
 
   /* The rest is for backends that compute while the host goes on; NULL otherwise. */
   enum status (*forward_begin)(void *device, const struct run *run); /* at the start of every forward pass */
+  enum status (*wait)(void *device); /* until all that was asked of it is done */
   /* Around a step (graph_step). replays: the step is one that was recorded, and no kernel of a node is called;
    * what else is called only hands over its arguments. status: how the step's calls went. */
   enum status (*step_begin)(void *device, bool *replays);

@@ -64,8 +64,13 @@ void graph_observe(struct graph *g, node_observer *observer, void *context) {
 
 static int64_t now(const struct graph *g) { return g->run.observer ? clock_ns() : 0; }
 
-static void observe(const struct graph *g, const struct node *n, enum node_phase phase, int64_t since) {
-  if (g->run.observer) g->run.observer(g->run.observer_context, n, phase, clock_ns() - since);
+/* An observed call is over when the device is done with it. */
+static enum status observe(const struct graph *g, const struct node *n, enum node_phase phase,
+                           int64_t since) {
+  if (!g->run.observer) return OK;
+  enum status st = g->backend->wait ? g->backend->wait(g->run.device) : OK;
+  g->run.observer(g->run.observer_context, n, phase, clock_ns() - since);
+  return st;
 }
 
 enum status graph_forward(struct graph *g) {
@@ -78,7 +83,7 @@ enum status graph_forward(struct graph *g) {
   for (int32_t i = 0; i < g->n_nodes && st == OK && !g->replays; i++) {
     int64_t start = now(g);
     st = g->nodes[i]->kernel->forward(g->nodes[i], &g->run);
-    observe(g, g->nodes[i], NODE_FORWARD, start);
+    if (st == OK) st = observe(g, g->nodes[i], NODE_FORWARD, start);
     if (st != OK) fail_within(st, "%s forward", g->nodes[i]->op->name);
   }
   return st;
@@ -102,10 +107,10 @@ enum status graph_backward(struct graph *g) {
     if (!n->out->wants_grad) continue;
     int64_t start = now(g);
     st = n->kernel->backward(n, &g->run);
-    observe(g, n, NODE_BACKWARD, start);
+    if (st == OK) st = observe(g, n, NODE_BACKWARD, start);
     start = now(g);
     if (st == OK) st = merge_gradients(g, n);
-    observe(g, n, NODE_MERGE, start);
+    if (st == OK) st = observe(g, n, NODE_MERGE, start);
     if (st != OK) fail_within(st, "%s backward", n->op->name);
   }
   return st;

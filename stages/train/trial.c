@@ -44,20 +44,27 @@ static enum status settle(const struct step *s) {
   return graph_read_f64(s->graph, s->total, &total, 1);
 }
 
-enum status trial_step(struct trial *t, double lr, struct trial_times *times) {
+static enum status step_in_parts(struct trial *t, const struct pace *pace, struct trial_times *times) {
   enum status st = OK;
   struct losses losses;
-  const struct pace pace = {lr, lr, 0, 1};
-  double began = clock_s(), computed;
+  const double began = clock_s();
   TRY(step_forward(t->step, &losses));
   TRY(graph_backward(t->step->graph));
-  if (times) TRY(settle(t->step));
-  computed = clock_s();
-  TRY(step_move(t->step, t->updater, &pace));
   TRY(settle(t->step));
-  if (times) *times = (struct trial_times){computed - began, clock_s() - computed};
+  const double computed = clock_s();
+  TRY(step_move(t->step, t->updater, pace));
+  TRY(settle(t->step));
+  *times = (struct trial_times){computed - began, clock_s() - computed};
 out:
   return st;
+}
+
+enum status trial_step(struct trial *t, double lr, struct trial_times *times) {
+  struct losses losses;
+  const struct pace pace = {lr, lr, 0, 1};
+  if (times) return step_in_parts(t, &pace, times);
+  enum status st = step_run(t->step, t->updater, &pace);
+  return st == OK ? step_losses(t->step, &losses) : st;
 }
 
 struct trial_work trial_work(const struct trial *t, const struct roofline *r) {

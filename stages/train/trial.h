@@ -21,8 +21,8 @@ struct trial_times {
   double forward_backward_s, update_s;
 };
 
-/* One step, until the device has finished. times: of its two parts, each until the device has finished it; NULL: no wait
- * between them. E_NUMERIC: the loss is not finite; E_DEVICE. */
+/* One step, until the device has finished. times: of its two parts, each until the device has finished it; NULL: the
+ * step in one, as training has it. E_NUMERIC: the loss is not finite; E_DEVICE. */
 enum status trial_step(struct trial *t, double lr, struct trial_times *times);
 
 /* What a step computes, the bytes that it moves, and the seconds that this takes at least: of every node, what is

@@ -127,6 +127,11 @@ static void cuda_release(void *device, void *memory) {
   cudaFree(memory);
 }
 
+static enum status cuda_wait(void *device) {
+  const struct cuda *cuda = device;
+  return cuda_check(cudaStreamSynchronize(cuda->stream), "waiting for the GPU");
+}
+
 /* Activations are what precision is about: whatever else is results of one axis, parameters, their gradients
  * and labels stay float32. */
 static struct layout cuda_layout(void *device, const struct tensor *t) {
@@ -155,6 +160,7 @@ const struct backend backend_cuda = {
     .pixels = cuda_pixels,
     .add = cuda_accumulate,
     .forward_begin = cuda_forward_begin,
+    .wait = cuda_wait,
     .step_begin = cuda_step_begin,
     .step_end = cuda_step_end,
     .send = cuda_send,
