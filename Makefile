@@ -78,7 +78,7 @@ KERNELS  := $(call built,common/*/*/*.cu)
 STAGES   := $(notdir $(patsubst %/main.c,%,$(call built,stages/*/main.c)))
 ARCHIVES := $(sort $(foreach f,$(call built,stages/*/*.c),$(word 2,$(subst /, ,$(f)))))
 stage_src = $(wildcard stages/$(1)/*.c stages/$(1)/*/*.c)
-UNIT     := $(call built,$(foreach d,unit/*/ unit/*/*/ oracle/ oracle/*/ gpu/ parity/,tests/$(d)*_test.c))
+UNIT     := $(call built,$(foreach d,unit/*/ unit/*/*/ oracle/ oracle/*/ gpu/ gpu/*/ parity/,tests/$(d)*_test.c))
 BENCH    := $(wildcard tests/bench/*.c tests/bench/*/*.c)
 FUZZ     := $(wildcard tests/fuzz/*_fuzz.c)
 
@@ -186,10 +186,11 @@ $(call stamp,$(BUILD)/.flags,$(FLAGS))
 
 # --- Which tests need what ----------------------------------------------------------------------------------------------
 
-# tests/unit/stages/NAME/x_test.c and tests/oracle/NAME/x_test.c link the stage's archive as well; a benchmark may need any.
+# tests/unit/stages/NAME/x_test.c, tests/oracle/NAME/x_test.c and tests/gpu/NAME/x_test.c link the stage's archive as well; a
+# benchmark may need any.
 test_words = $(subst /, ,$(1))
 test_stage = $(if $(filter bench,$(word 2,$(test_words))),$(STAGES:%=$(BUILD)/stages/%.a),$(patsubst %,$(BUILD)/stages/%.a,\
-             $(filter $(ARCHIVES),$(word $(if $(filter oracle,$(word 2,$(test_words))),3,4),$(test_words)))))
+             $(filter $(ARCHIVES),$(word $(if $(filter oracle gpu,$(word 2,$(test_words))),3,4),$(test_words)))))
 
 # --- CUDA under emulation (tests/emulation): the backend and its kernels compiled for the CPU, run by the parity tests -----
 

@@ -231,11 +231,9 @@ static inline bool op_lacks(const struct op_case *c, const struct op_target *on)
 }
 
 static inline bool op_opens(const struct op_target *on) {
-  struct graph *g = NULL;
-  enum status st = graph_open(&g, &(struct graph_config){.device = on->device, .precision = on->precision});
-  graph_close(&g);
-  if (st != OK) print_message("%s\n", fail_message());
-  return st == OK;
+  bool opens = device_opens(&(struct graph_config){.device = on->device, .precision = on->precision});
+  if (!opens) print_message("%s\n", fail_message());
+  return opens;
 }
 
 /* Parity of all cases. Without the device, or where a kernel is missing, a counted skip. */
