@@ -10,7 +10,13 @@ from collections import namedtuple
 from . import machine
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-Done = namedtuple('Done', 'status text seconds')  # status None: stopped at its time limit
+
+class Done(namedtuple('Done', 'status text seconds')):
+    """How a command ended. status None: stopped at its time limit."""
+
+    @property
+    def well(self):
+        return self.status == 0
 
 
 class Session:
@@ -36,10 +42,10 @@ class Session:
             return True
         print('gpu-check: building', flush=True)
         done = self.run(['make', '-s', f'-j{os.cpu_count()}', '-C', ROOT, 'gpu-programs'], 3600, shared=False)
-        if done.status:
+        if not done.well:
             print(f'gpu-check: error: the build failed; see {self.log_path}', flush=True)
         self.end = time.monotonic() + self.a.limit_s
-        return done.status == 0
+        return done.well
 
     def run(self, command, limit_s, shared=True, **environment):
         """Runs a command for at most limit_s, and if `shared` no longer than the session's time; all it says is logged."""
