@@ -199,8 +199,8 @@ enum { WHOSE_SIZE = 2 * WORKER_NAME_MAX + 32 };
 /* "worker A", or "worker A with pixels from B". */
 static const char *whose(const struct failure *failure, char *text, size_t size) {
   bool other = failure->from[0] && strcmp(failure->from, failure->on) != 0;
-  snprintf(text, size, "worker %s%s%s", failure->on, other ? " with pixels from " : "",
-           other ? failure->from : "");
+  snprintf(text, size, "worker %.*s%s%.*s", WORKER_NAME_MAX, failure->on, other ? " with pixels from " : "",
+           WORKER_NAME_MAX, other ? failure->from : "");
   return text;
 }
 
