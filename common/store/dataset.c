@@ -125,6 +125,14 @@ void dataset_close(struct dataset **dataset) {
 
 const struct dataset_info *dataset_info(const struct dataset *dataset) { return &dataset->about.info; }
 
+void dataset_normalization(const struct dataset *dataset, double mean[3], double std[3]) {
+  const struct dataset_info *info = dataset_info(dataset);
+  for (int c = 0; c < 3; c++) {
+    mean[c] = info->mean[c];
+    std[c] = info->std[c] > 0 ? info->std[c] : 1;
+  }
+}
+
 const struct split *dataset_split(const struct dataset *d, const char *name) {
   char known[512] = "";
   for (size_t i = 0; i < d->about.info.n_splits; i++) {

@@ -78,6 +78,10 @@ void dataset_close(struct dataset **dataset);
 /* Borrowed until close. */
 const struct dataset_info *dataset_info(const struct dataset *dataset);
 
+/* What pixels are normalised by, as (x - mean) / std: the channel statistics, but 1 for the deviation of a channel
+ * that is the same in every pixel, so that it becomes 0 and not a division by 0. */
+void dataset_normalization(const struct dataset *dataset, double mean[3], double std[3]);
+
 /* The split called `name`; NULL and a message that lists the splits when there is none. Borrowed. */
 const struct split *dataset_split(const struct dataset *dataset, const char *name);
 

@@ -96,10 +96,7 @@ static enum status open_inputs(struct run *r) {
   TRY(open_dataset(r));
   TRY(validation_count(r->o, r->splits[TRAIN]->count, &n_validation));
   const struct dataset_info *info = dataset_info(r->dataset);
-  if (!r->source.has_mean_std) {
-    memcpy(r->source.mean, info->mean, sizeof info->mean);
-    memcpy(r->source.std, info->std, sizeof info->std);
-  }
+  if (!r->source.has_mean_std) dataset_normalization(r->dataset, r->source.mean, r->source.std);
   TRY(policy_load(&r->policy, "evaluate", (int32_t)r->source.size));
   r->evaluation = (struct evaluation){.options = r->o,
                                       .source = &r->source,

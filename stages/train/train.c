@@ -48,8 +48,7 @@ static enum status open_data(struct run *run) {
   if (o->epochs > INT32_MAX / run->steps_per_epoch)
     return fail(E_ARG, "--epochs %" PRId64 " makes more than 2^31 steps", o->epochs);
   run->last_step = run->steps_per_epoch * o->epochs;
-  memcpy(run->normalization.mean, run->data->mean, sizeof run->data->mean);
-  memcpy(run->normalization.std, run->data->std, sizeof run->data->std);
+  dataset_normalization(run->dataset, run->normalization.mean, run->normalization.std);
   for (size_t i = 0; i < sizeof published / sizeof *published; i++)
     if (strcmp(published[i].name, o->normalize) == 0) run->normalization = published[i].values;
   return OK;

@@ -93,10 +93,13 @@ class WatchTest(unittest.TestCase):
         self.assertEqual(status, 0, text)
         self.assertEqual(read('finished', 'metrics.jsonl'), read(self.whole, 'metrics.jsonl'))
 
-    def test_a_collapse_is_said_once(self):
+    def grey(self):
         for i in range(BATCH):
             write_png(f'grey/train/{i % 2}/{i}.png', 16, 128)
-        dataset = ingest('grey.lmdb', '--format', 'folder', '--in', 'grey')
+        return 'grey'
+
+    def test_a_collapse_is_said_once(self):
+        dataset = ingest('grey.lmdb', '--format', 'folder', '--in', self.grey())
         with open('same.json', 'w', encoding='utf-8') as stream:
             stream.write(f'{{"views": [{SAME}, {SAME}]}}')
         status, text = train('grey', '--policy', 'same.json', '--normalize', 'cifar', '--method', 'byol', '--predictor', '8-8',
@@ -104,6 +107,12 @@ class WatchTest(unittest.TestCase):
         self.assertEqual(status, 0, text)
         self.assertEqual([m['std'] for m in measured('grey')[0]], [0, 0, 0])
         self.assertEqual(len(re.findall('all but collapsed', text)), 1, text)
+
+    def test_a_channel_that_is_the_same_everywhere_is_only_centred(self):
+        dataset = ingest('alike.lmdb', '--format', 'folder', '--in', self.grey())
+        status, text = train('alike', '--epochs', '1', dataset=dataset)
+        self.assertEqual(status, 0, text)
+        self.assertEqual(json.loads(read('alike', 'result.json'))['settings']['std'], [1, 1, 1])
 
     def test_what_cannot_be_scored_is_said(self):
         for flags, says in ((['--monitor-split', 'nothing'], "no split 'nothing'"), (['--monitor-split', 'train'], 'is trained on')):
