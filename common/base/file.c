@@ -27,6 +27,15 @@ const char *file_advice(int error) {
   }
 }
 
+int file_write_error(int fd) {
+  enum { MOST = 64 }; /* pages: there may be some room left */
+  static const uint8_t page[4096];
+  off_t end = lseek(fd, 0, SEEK_END);
+  for (int i = 0; i < MOST && end >= 0; i++, end += (off_t)sizeof page)
+    if (pwrite(fd, page, sizeof page, end) < 0) return errno;
+  return EIO;
+}
+
 static enum status io_error(const char *verb, const char *path, int error) {
   return fail(E_IO, "cannot %s %s: %s%s", verb, path, strerror(error), file_advice(error));
 }
@@ -73,9 +82,8 @@ enum status atomic_file_commit(struct atomic_file **file) {
   struct atomic_file *f = *file;
   *file = NULL;
   enum status st = OK;
-  errno = 0;
-  int bad = fflush(f->stream) != 0 || ferror(f->stream) || fsync(fileno(f->stream)) != 0;
-  int error = errno ? errno : EIO;
+  int bad = fflush(f->stream) != 0 || fsync(fileno(f->stream)) != 0, error = errno;
+  if (ferror(f->stream)) bad = 1, error = file_write_error(fileno(f->stream));
   if (fclose(f->stream) != 0 && !bad) bad = 1, error = errno;
   if (!bad && rename(f->temporary, f->path) != 0) bad = 1, error = errno;
   if (bad) {

@@ -43,6 +43,10 @@ enum status file_lock_folder(const char *path, int *lock);
 /* Syncs the folder that holds `path`, so that a rename in it survives a power cut. E_IO. */
 enum status file_sync_parent(const char *path);
 
+/* Why a write to `fd` failed, as an errno, once the writer has forgotten (streams keep a flag, LMDB says EIO): what the
+ * next write at the file's end says. For files that are given up: it may leave bytes there. */
+int file_write_error(int fd);
+
 /* What the user can do about an errno, as the end of a message ("; free some space ..."); "" where nothing is
  * known. */
 const char *file_advice(int error);

@@ -175,21 +175,11 @@ out:
   return st;
 }
 
-/* LMDB calls a write that was cut short EIO, whatever cut it. What the next write to the file, which is lost
- * anyway, says is the reason. */
-static int reason(const struct lmdb_writer *w) {
-  static const uint8_t page[4096];
-  off_t end = lseek(w->lock, 0, SEEK_END);
-  for (int i = 0; i < 64 && end >= 0; i++, end += (off_t)sizeof page)
-    if (pwrite(w->lock, page, sizeof page, end) < 0) return errno;
-  return EIO;
-}
-
 static enum status commit(struct lmdb_writer *w) {
   MDB_txn *txn = w->txn;
   w->txn = NULL; /* freed by LMDB whatever it returns */
   int rc = mdb_txn_commit(txn);
-  if (rc == EIO) rc = reason(w);
+  if (rc == EIO) rc = file_write_error(w->lock); /* LMDB's word for any write cut short */
   return rc ? lmdb_fail(rc, "write", w->path) : OK;
 }
 
