@@ -115,10 +115,22 @@ struct value target_features(struct step *s) {
 static const char *const projectors[N_TERMS] = {"inv_projector", "equi_projector", "trans_projector"},
                          *const predictors[N_TERMS] = {"inv_predictor", "equi_predictor", "trans_predictor"};
 
+static int64_t last_width(const struct widths *w) { return w->width[w->n - 1]; }
+
+/* A prediction is as wide as what it predicts. */
+static void check_predictor(struct step *s, enum term term, const struct widths *projector) {
+  if (s->base->predictor && last_width(projector) != last_width(&s->predictor))
+    graph_fail(s->graph, E_ARG,
+               "--%s ends in %lld, --predictor in %lld: base %s compares what the two of them give",
+               term == TERM_TRANS ? "trans-projector" : "projector", (long long)last_width(projector),
+               (long long)last_width(&s->predictor), s->base->name);
+}
+
 static void compare_rows(struct step *s, enum term term, struct comparison c) {
   c.projector = projectors[term];
   c.predictor = predictors[term];
   c.widths = term == TERM_TRANS ? &s->trans_projector : &s->projector;
+  check_predictor(s, term, c.widths);
   struct value z;
   s->loss[term] = s->base->loss(s, &c, &z);
   if (term == TERM_INV) s->embeddings = z;

@@ -58,6 +58,10 @@ static void a_step_that_cannot_be_built_says_why(void **state) {
   bad.projector = "4-";
   assert_int_equal(open_with(bad, 4, "ref"), E_ARG);
   bad = good;
+  bad.base = "simsiam"; /* whose predictors have widths of their own */
+  assert_int_equal(open_with(bad, 4, "ref"), E_ARG);
+  assert_non_null(strstr(fail_message(), "--projector ends in 3, --predictor in 2048"));
+  bad = good;
   bad.method = "none";
   bad.weight[TERM_INV] = 0;
   assert_int_equal(open_with(bad, 4, "ref"), E_ARG);
