@@ -30,18 +30,34 @@ out:
   return st;
 }
 
+/* Whether the policy gives what the method takes beside the two views, and no more. */
+static enum status fit_policy(struct run *run) {
+  const struct step *s = run->step;
+  enum status st = OK;
+  if (run->third_size && !s->third.id)
+    return fail(E_ARG, "--policy %s: method %s has no use for a third view", run->o->policy, s->method->name);
+  for (int v = 0; v < N_VIEWS && s->labels.id; v++) {
+    const char *const *names;
+    size_t n = policy_params(run->policy, v, &names);
+    TRY(label_map_make(&run->labels[v], names, n, s->label_kinds));
+  }
+out:
+  return st;
+}
+
 enum status run_open_step(struct run *run, bool plan_only) {
   const struct train_options *o = run->o;
-  return step_open(&run->step, &(struct step_config){.model = &o->model,
-                                                     .method = &o->method,
-                                                     .batch = o->batch,
-                                                     .height = run->size,
-                                                     .width = run->size,
-                                                     .device = o->device.device,
-                                                     .threads = (int)o->device.threads,
-                                                     .third_height = run->third_size,
-                                                     .third_width = run->third_size,
-                                                     .plan_only = plan_only,
-                                                     .precision = device_precision(&o->device),
-                                                     .deterministic = o->device.deterministic});
+  enum status st = step_open(&run->step, &(struct step_config){.model = &o->model,
+                                                               .method = &o->method,
+                                                               .batch = o->batch,
+                                                               .height = run->size,
+                                                               .width = run->size,
+                                                               .device = o->device.device,
+                                                               .threads = (int)o->device.threads,
+                                                               .third_height = run->third_size,
+                                                               .third_width = run->third_size,
+                                                               .plan_only = plan_only,
+                                                               .precision = device_precision(&o->device),
+                                                               .deterministic = o->device.deterministic});
+  return st == OK ? fit_policy(run) : st;
 }

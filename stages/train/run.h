@@ -52,8 +52,8 @@ struct run {
  * third_size. E_ARG, and what safetensors_open and policy_load return. */
 enum status run_resolve(struct run *run);
 
-/* Builds the training step of the resolved options. plan_only: to look at, not to run (struct step_config).
- * E_ARG, and what step_open returns. */
+/* Builds the training step of the resolved options; sets labels. plan_only: to look at, not to run (struct
+ * step_config). E_ARG (also: the policy lacks what the method takes), and what step_open returns. */
 enum status run_open_step(struct run *run, bool plan_only);
 
 /* The settings as JSON: no paths, times, host or worker counts. *out: new

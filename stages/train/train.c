@@ -54,24 +54,16 @@ static enum status open_data(struct run *run) {
   return OK;
 }
 
-/* What the method takes beside the two views. */
+/* Room for what the method takes beside the two views. */
 static enum status open_extras(struct run *run) {
   const struct step *s = run->step;
   enum status st = OK;
-  if (run->third_size && !s->third.id)
-    return fail(E_ARG, "--policy %s: method %s has no use for a third view", run->o->policy, s->method->name);
-  for (int v = 0; v < N_VIEWS && s->labels.id; v++) {
-    const char *const *names;
-    size_t n = policy_params(run->policy, v, &names);
-    TRY(label_map_make(&run->labels[v], names, n, s->label_kinds));
-  }
   size_t third = (size_t)run->o->batch * (size_t)run->third_size * (size_t)run->third_size * 3,
          labels = (size_t)(2 * run->o->batch * LABEL_COLUMNS);
   if (s->third.id && third && !(run->third = malloc(third)))
     st = fail(E_MEMORY, "out of memory: %zu bytes", third);
   if (s->labels.id && !(run->differences = calloc(labels, sizeof *run->differences)))
     st = fail(E_MEMORY, "out of memory: %zu bytes", labels * sizeof *run->differences);
-out:
   return st;
 }
 

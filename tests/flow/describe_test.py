@@ -69,7 +69,10 @@ class DescribeTest(FlowTest):
 
     def test_refusals(self):
         for arguments, message in ((('--method', 'none', '--base', 'nonsense'), 'nonsense'), (('--batch', '5'), '--batch: 5 is odd'),
-                                   (('--method', 'essl'), 'needs a third view')):
+                                   (('--method', 'essl'), 'needs a third view'),
+                                   (('--policy', 'stl10+essl'), 'no use for a third view'),
+                                   (('--method', 'sie', '--policy', 'cifar', '--labels', 'blur'), 'views have no blur'),
+                                   (('--base', 'byol', '--projector', '64-32'), '--projector ends in 32, --predictor in 256')):
             done = self.describe(*arguments, code=2)
             self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
             self.assertIn(message, done.stderr)
