@@ -179,7 +179,7 @@ def _bar(words):
 
 
 def as_csv(table):
-    """For programs: every number in a column of its own, unrounded; empty where there is none."""
+    """For programs: every number in a column of its own, hardly rounded; empty where there is none."""
     stream = io.StringIO()
     write = csv.writer(stream, lineterminator='\n').writerow
     write(['row', 'group', 'label'] + [f'{name}{part}' for name in table.columns for part in ('', ' sd', ' paper', ' paper sd')])
@@ -187,7 +187,7 @@ def as_csv(table):
         line = [row, entry['group'], entry['label']]
         for name in table.columns:
             for cell in (table.ours[row][name], table.paper(row, name)):
-                line += ['' if v is None else repr(v) for v in cell.numbers or (None, None)]
+                line += ['' if v is None else f'{v:.12g}' for v in cell.numbers or (None, None)]
         write(line)
     return stream.getvalue()
 
@@ -198,7 +198,7 @@ def as_html(table):
     for line in table.lines():
         body += '<tr>' + ''.join(f"<td{_right(number, c.best)}>{html.escape(c.text)}</td>" for c, (_, number) in zip(line, table.heading())) + '</tr>'
     notes = ''.join(f'<p class="soft">{html.escape(note)}</p>' for note in table.notes())
-    return f'<h2>{html.escape(table.title)}</h2><div class="card scroll"><table class="results"><thead><tr>{head}</tr></thead>' \
+    return f'<h2>{html.escape(table.title)}</h2><div class="card scroll"><table><thead><tr>{head}</tr></thead>' \
            f'<tbody>{body}</tbody></table></div>{notes}'
 
 

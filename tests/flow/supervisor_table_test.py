@@ -211,8 +211,8 @@ class Run(Case):
         with open(os.path.join(self.run_folder, 'table.csv'), encoding='utf-8') as stream:
             lines = {line['row']: line for line in csv.DictReader(stream)}
         for row, line in lines.items():
-            self.assertEqual(float(line['top1']), 100 * json.loads(read(self.run_folder, f'linear-{row}', 'result.json'))['top1'])
-            self.assertEqual(float(line['loss']), json.loads(read(self.run_folder, f'pretrain-{row}', 'result.json'))['last_epoch_losses']['total'])
+            self.assertAlmostEqual(float(line['top1']), 100 * json.loads(read(self.run_folder, f'linear-{row}', 'result.json'))['top1'])
+            self.assertAlmostEqual(float(line['loss']), json.loads(read(self.run_folder, f'pretrain-{row}', 'result.json'))['last_epoch_losses']['total'])
         page = read(self.run_folder, 'report.html').decode()
         for words in ('<h2>Two losses</h2>', 'Out-domain: to come; waits for an evaluation elsewhere.', '<h3>pretrain-inv</h3>', 'rows inv, stl'):
             self.assertIn(words, page)
