@@ -27,6 +27,8 @@ class Selection:
         if start:
             first = set(pipeline.select(start))
             names &= first | {n for n, above in pipeline.ancestors.items() if above & first}
+        if not names:  # a stage of one row, and other rows
+            raise Failure(f"{pipeline.file}: '{only or start}' is of none of the rows {', '.join(rows)}; leave one of the two out", 2)
         self.names = names
         self.forced = names if force else set(pipeline.select(again)) & names if again else set()
 

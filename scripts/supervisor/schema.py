@@ -59,7 +59,7 @@ def _explain(error):
         yield path, f"{where}{_name(path)} must be {' or '.join(map(text_of, error.validator_value))}, not {_shown(error.instance)}"
     elif keyword == 'pattern':
         yield path + _key_of(error, path), f"{where}'{error.instance}' is not a valid {_NAMED.get(path, _name(path))}: " \
-                                           'start with a letter, then letters, digits, - or _'
+                                           f"give {error.schema['$comment']}"
     elif keyword == 'not':
         yield path + _key_of(error, path), f"a stage cannot be called '{error.instance}': ${{...}} keeps " \
                                            f'{_RESERVED} for itself'

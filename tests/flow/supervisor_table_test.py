@@ -100,6 +100,9 @@ class Rows(Folder):
         self.assertEqual((again.names, again.forced), ({'pretrain-stl', 'linear-stl'}, {'pretrain-stl'}))
         with self.assertRaisesRegex(Failure, "no row 'slt'; did you mean 'stl'"):
             Selection(loaded, rows=['slt'])
+        for choice in ('only', 'since', 'again'):
+            with self.assertRaisesRegex(Failure, "'pretrain-inv' is of none of the rows stl"):
+                Selection(loaded, rows=['stl'], **{choice: 'pretrain-inv'})
 
     def test_mistakes_name_their_line(self):
         for old, new, expected in (
@@ -110,7 +113,8 @@ class Rows(Folder):
                 ('paper: {top1: 84.8}', 'paper: {top2: 84.8}', "rows.yaml:12: row 'stl': the table has no column 'top2'; did you mean 'top1'?"),
                 ('stage: linear', 'stage: data', "column 'top1': no stage 'data' runs for each row"),
                 ('value: top1, ', '', "rows.yaml:7: column 'top1': say 'stage' and 'value', or 'waits-for'"),
-                ('  stl: {paper', '  s.l: {paper', "rows.yaml:12: 's.l' is not a valid row name"),
+                ('  stl: {paper', '  s.l: {paper', "rows.yaml:12: 's.l' is not a valid row name: give a letter or digit, then"),
+                ('dataset: ', 'listen: here, dataset: ', "'here' is not a valid 'listen': give an address such as tcp://"),
                 ('84.8', 'many', "row 'stl': paper: 'top1' must be a number or a list, not 'many'"),
                 ('84.8', '[1, 2, 3]', "row 'stl': paper: 'top1' must have 2 entries, not 3"),
                 ('  stl: {paper', '  stl: {papre', "row 'stl': unknown key 'papre'; did you mean 'paper'?")):
