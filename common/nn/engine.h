@@ -38,6 +38,7 @@ struct tensor {
   char *name; /* NULL for unnamed results */
   bool output;
   bool wants_grad;                /* a parameter lies before it and the loss behind it */
+  int gradients;                  /* how many of its consumers give it one */
   bool laid_out;                  /* layout is final */
   const struct tensor *shadow_of; /* graph_shadow: whose starting value and layout it has; NULL: none */
   struct shape shape;

@@ -49,6 +49,11 @@ static void mark_gradients(struct graph *g, struct tensor *root) {
   for (int32_t i = 0; i < g->n_tensors; i++) {
     g->tensors[i]->wants_grad = g->tensors[i]->wants_grad && g->tensors[i]->grad;
     g->tensors[i]->grad = NULL;
+    g->tensors[i]->gradients = 0;
+  }
+  for (int32_t i = 0; i < g->n_nodes; i++) {
+    struct node *n = g->nodes[i];
+    for (int k = 0; k < n->n_in; k++) n->in[k]->gradients += node_differentiates(n, k);
   }
 }
 

@@ -73,7 +73,7 @@ static void convolve(const struct dnn_conv_shape *s, enum dnn_pass pass, const d
         const int64_t at_w = (o * s->k * s->k + tap) * s->c, at_y = pixel * s->o + o;
         for (int64_t c = 0; c < s->c; c++) {
           if (pass == DNN_FORWARD) sum[at_y] += x[at_x + c] * w[at_w + c];
-          if (pass == DNN_BACKWARD_DATA) sum[at_x + c] += y[at_y] * w[at_w + c];
+          if (pass == DNN_BACKWARD_DATA || pass == DNN_ADD_TO_DATA) sum[at_x + c] += y[at_y] * w[at_w + c];
           if (pass == DNN_BACKWARD_WEIGHTS) sum[at_w + c] += y[at_y] * x[at_x + c];
         }
       }
@@ -86,12 +86,14 @@ static void work(void *arguments) {
   const struct dnn_conv_shape *s = &r->conv.shape;
   const int64_t counts[] = {s->n * s->h * s->w * s->c, s->o * s->k * s->k * s->c,
                             s->n * dnn_conv_out(s->h, s) * dnn_conv_out(s->w, s) * s->o};
-  static const int results[] = {[DNN_FORWARD] = 2, [DNN_BACKWARD_DATA] = 0, [DNN_BACKWARD_WEIGHTS] = 1};
+  static const int results[] = {
+      [DNN_FORWARD] = 2, [DNN_BACKWARD_DATA] = 0, [DNN_BACKWARD_WEIGHTS] = 1, [DNN_ADD_TO_DATA] = 0};
   const int result = results[r->conv.pass];
   void *const at[] = {r->x, r->w, r->y};
   double *in[3];
   for (int i = 0; i < 3; i++)
-    in[i] = i == result ? numbers_zero(counts[i]) : numbers_read(at[i], counts[i], s->precision);
+    in[i] = i == result && r->conv.pass != DNN_ADD_TO_DATA ? numbers_zero(counts[i])
+                                                           : numbers_read(at[i], counts[i], s->precision);
   convolve(s, r->conv.pass, in[0], in[1], in[2], in[result]);
   memset(r->workspace, 0xff, WORKSPACE);
   numbers_write(at[result], in[result], counts[result], s->precision);

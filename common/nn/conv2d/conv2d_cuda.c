@@ -3,17 +3,20 @@
  * back; so is an image that is no activation (tests). */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "nn/conv2d/conv2d.h"
 #include "nn/cuda/cuda.h"
 #include "nn/cuda/dnn.h"
 
 struct conv_state {
   struct dnn_conv *forward, *data, *weights; /* the backward ones: NULL when not wanted */
+  struct dnn_conv *add_to_data; /* where x's gradient meets others; NULL: not wanted, or no plan */
   enum element factor;
   bool copy_x, copy_w;
+  bool apart_x, apart_w;            /* a gradient is computed in scratch: in another form, or to be added */
   int64_t x_count, w_count, w_room; /* numbers; room: with rows of zeros for outputs that pad y */
-  size_t x_bytes, w_bytes;          /* of the copies, 0 without: x or its gradient, w or its gradient */
-  size_t workspace;                 /* of both backward plans */
+  size_t x_bytes, w_bytes;          /* of x or w or their gradients in scratch */
+  size_t workspace;                 /* of all backward plans */
 };
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -43,16 +46,21 @@ static void plan_copies(struct node *n, const struct dnn_conv_shape *shape) {
   s->copy_w = w->layout.element != s->factor || s->w_room != s->w_count;
 }
 
+static size_t workspace(const struct dnn_conv *conv) { return conv ? dnn_conv_workspace(conv) : 0; }
+
 /* After the plans: memory, and what backward reads. A copy of w that it reads outlives the forward pass. */
 static void plan_memory(struct node *n) {
   struct conv_state *s = n->state;
-  const size_t number = cuda_element_bytes(s->factor);
-  s->x_bytes = s->copy_x ? cuda_whole((size_t)s->x_count * number) : 0;
-  s->w_bytes = s->copy_w ? cuda_whole((size_t)s->w_room * number) : 0;
-  if (s->data) s->workspace = dnn_conv_workspace(s->data);
-  if (s->weights) s->workspace = larger(s->workspace, dnn_conv_workspace(s->weights));
-  n->saved_bytes = s->data ? s->w_bytes : 0;
-  n->forward_scratch = s->x_bytes + (s->data ? 0 : s->w_bytes) + dnn_conv_workspace(s->forward);
+  const size_t number = cuda_element_bytes(s->factor), x_bytes = cuda_whole((size_t)s->x_count * number),
+               w_bytes = cuda_whole((size_t)s->w_room * number);
+  s->apart_x = s->copy_x || (n->in[0]->gradients > 1 && !s->add_to_data);
+  s->apart_w = s->copy_w || n->in[1]->gradients > 1;
+  s->x_bytes = s->apart_x ? x_bytes : 0;
+  s->w_bytes = s->apart_w ? w_bytes : 0;
+  s->workspace = larger(workspace(s->weights), larger(workspace(s->data), workspace(s->add_to_data)));
+  n->saved_bytes = s->data && s->copy_w ? w_bytes : 0;
+  n->forward_scratch =
+      (s->copy_x ? x_bytes : 0) + (s->copy_w && !s->data ? w_bytes : 0) + workspace(s->forward);
   n->backward_scratch = s->x_bytes + s->w_bytes + s->workspace;
   n->keep_in = (s->weights ? 1 : 0) | (s->data && !s->copy_w ? 2 : 0);
 }
@@ -69,6 +77,9 @@ static enum status prepare(struct node *n, const struct run *run) {
   TRY(cuda_need_dnn(cuda));
   TRY(dnn_conv_open(&s->forward, cuda->dnn, &shape, DNN_FORWARD));
   if (node_differentiates(n, 0)) TRY(dnn_conv_open(&s->data, cuda->dnn, &shape, DNN_BACKWARD_DATA));
+  if (s->data && n->in[0]->gradients > 1 && !s->copy_x &&
+      dnn_conv_open(&s->add_to_data, cuda->dnn, &shape, DNN_ADD_TO_DATA) != OK)
+    log_debug("%s; added by a kernel of its own", fail_message());
   if (node_differentiates(n, 1)) TRY(dnn_conv_open(&s->weights, cuda->dnn, &shape, DNN_BACKWARD_WEIGHTS));
   plan_memory(n);
 out:
@@ -81,19 +92,20 @@ static enum status take_x(const struct node *n, struct cuda *cuda, void *scratch
   *x = s->copy_x ? scratch : n->in[0]->data;
   if (!s->copy_x) return OK;
   return cuda_convert(cuda, scratch, s->factor, n->in[0]->data, n->in[0]->layout.element, s->x_count,
-                      s->x_count);
+                      s->x_count, false);
 }
 
 static enum status forward(struct node *n, const struct run *run) {
   const struct conv_state *s = n->state;
   struct cuda *cuda = run->device;
-  void *x, *w = n->in[1]->data, *rest = at(n->scratch_f, s->x_bytes);
+  void *x, *w = n->in[1]->data, *rest = at(n->scratch_f, s->copy_x ? s->x_bytes : 0);
   enum status st = OK;
   TRY(take_x(n, cuda, n->scratch_f, &x));
   if (s->copy_w) {
     w = s->data ? n->saved : rest;
     if (!s->data) rest = at(rest, s->w_bytes);
-    TRY(cuda_convert(cuda, w, s->factor, n->in[1]->data, n->in[1]->layout.element, s->w_count, s->w_room));
+    TRY(cuda_convert(cuda, w, s->factor, n->in[1]->data, n->in[1]->layout.element, s->w_count, s->w_room,
+                     false));
   }
   TRY(dnn_conv_run(s->forward, cuda->stream, x, w, n->out->data, rest));
 out:
@@ -102,23 +114,27 @@ out:
 
 static enum status backward_weights(const struct node *n, struct cuda *cuda) {
   const struct conv_state *s = n->state;
-  void *x, *dw = s->copy_w ? at(n->scratch_b, s->x_bytes) : n->in_grad[1];
+  void *x, *dw = s->apart_w ? at(n->scratch_b, s->x_bytes) : n->in_grad[1];
   enum status st = OK;
   TRY(take_x(n, cuda, n->scratch_b, &x));
   TRY(dnn_conv_run(s->weights, cuda->stream, x, dw, n->out->grad, at(n->scratch_b, s->x_bytes + s->w_bytes)));
-  if (s->copy_w)
-    TRY(cuda_convert(cuda, n->in_grad[1], n->in[1]->layout.element, dw, s->factor, s->w_count, s->w_count));
+  if (s->apart_w)
+    TRY(cuda_convert(cuda, n->in_grad[1], n->in[1]->layout.element, dw, s->factor, s->w_count, s->w_count,
+                     n->accumulate[1]));
 out:
   return st;
 }
 
 static enum status backward_data(const struct node *n, struct cuda *cuda) {
   const struct conv_state *s = n->state;
-  void *dx = s->copy_x ? n->scratch_b : n->in_grad[0], *w = s->copy_w ? n->saved : n->in[1]->data;
+  const bool adds = n->accumulate[0];
+  struct dnn_conv *conv = adds && !s->apart_x ? s->add_to_data : s->data;
+  void *dx = s->apart_x ? n->scratch_b : n->in_grad[0], *w = s->copy_w ? n->saved : n->in[1]->data;
   enum status st =
-      dnn_conv_run(s->data, cuda->stream, dx, w, n->out->grad, at(n->scratch_b, s->x_bytes + s->w_bytes));
-  if (st != OK || !s->copy_x) return st;
-  return cuda_convert(cuda, n->in_grad[0], n->in[0]->layout.element, dx, s->factor, s->x_count, s->x_count);
+      dnn_conv_run(conv, cuda->stream, dx, w, n->out->grad, at(n->scratch_b, s->x_bytes + s->w_bytes));
+  if (st != OK || !s->apart_x) return st;
+  return cuda_convert(cuda, n->in_grad[0], n->in[0]->layout.element, dx, s->factor, s->x_count, s->x_count,
+                      adds);
 }
 
 static enum status backward(struct node *n, const struct run *run) {
@@ -133,6 +149,7 @@ static void release(struct node *n) {
   struct conv_state *s = n->state;
   if (!s) return;
   dnn_conv_close(&s->weights);
+  dnn_conv_close(&s->add_to_data);
   dnn_conv_close(&s->data);
   dnn_conv_close(&s->forward);
   free(s);
@@ -140,6 +157,7 @@ static void release(struct node *n) {
 
 const struct kernel kernel_conv2d_cuda = {.op = "conv2d",
                                           .backend = "cuda",
+                                          .accumulates = true,
                                           .prepare = prepare,
                                           .forward = forward,
                                           .backward = backward,

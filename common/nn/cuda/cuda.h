@@ -54,9 +54,9 @@ static inline size_t cuda_whole(size_t bytes) { return (bytes + 255) / 256 * 256
 enum status cuda_column_sums(struct cuda *cuda, float *to, const void *from, enum element from_element,
                              int64_t rows, int64_t columns, bool accumulate);
 
-/* count numbers, then zeros up to `room` numbers. Vectors are written whole. */
+/* count numbers, then zeros up to `room` numbers; or += them. Vectors are written whole. */
 enum status cuda_convert(struct cuda *cuda, void *to, enum element to_element, const void *from,
-                         enum element from_element, int64_t count, int64_t room);
+                         enum element from_element, int64_t count, int64_t room, bool accumulate);
 
 /* Steps, recorded and replayed (struct backend). */
 enum status cuda_step_open(struct cuda_step **step);

@@ -105,10 +105,18 @@ static enum status make_convolution(const struct dnn *dnn, const struct dnn_conv
                          COUNT(attributes), out);
 }
 
+/* Attributes of both forms of the pass by data. */
+#define BY_DATA                                                                                              \
+  CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,                                              \
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,             \
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,     \
+      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA
+
 static const struct pass {
   const char *name;
   cudnnBackendDescriptorType_t type;
   cudnnBackendAttributeName_t x, w, y, convolution, alpha, beta;
+  float keep; /* beta's value: how much of what is there stays */
 } passes[] = {
     [DNN_FORWARD] = {"forward", CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
@@ -116,13 +124,8 @@ static const struct pass {
                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
                      CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA},
-    [DNN_BACKWARD_DATA] = {"backward by data", CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
-                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
-                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
-                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
-                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
-                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
-                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA},
+    [DNN_BACKWARD_DATA] = {"backward by data", BY_DATA},
+    [DNN_ADD_TO_DATA] = {"adding backward by data", BY_DATA, 1},
     [DNN_BACKWARD_WEIGHTS] = {"backward by weights",
                               CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
                               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
@@ -139,7 +142,7 @@ static enum status make_graph(const struct dnn *dnn, const struct dnn_conv_shape
   const struct pass *pass = &passes[which];
   const int64_t x_dim[] = {s->n, s->c, s->h, s->w}, w_dim[] = {s->o, s->c, s->k, s->k},
                 y_dim[] = {s->n, s->o, dnn_conv_out(s->h, s), dnn_conv_out(s->w, s)};
-  const float one = 1, zero = 0;
+  const float one = 1;
   cudnnBackendDescriptor_t x = NULL, w = NULL, y = NULL, convolution = NULL, operation = NULL;
   enum status st = OK;
   TRY(make_tensor(dnn, ID_X, s->precision, x_dim, &x));
@@ -151,7 +154,7 @@ static enum status make_graph(const struct dnn *dnn, const struct dnn_conv_shape
                                     {pass->y, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &y},
                                     {pass->convolution, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &convolution},
                                     {pass->alpha, CUDNN_TYPE_FLOAT, 1, &one},
-                                    {pass->beta, CUDNN_TYPE_FLOAT, 1, &zero}};
+                                    {pass->beta, CUDNN_TYPE_FLOAT, 1, &pass->keep}};
   TRY(descriptor_make(&dnn->api, pass->name, pass->type, parts, COUNT(parts), &operation));
   const struct attribute graph[] = {
       {CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &operation},

@@ -40,9 +40,10 @@ struct dnn_conv_shape {
 };
 
 enum dnn_pass {
-  DNN_FORWARD,         /* y from x and w */
-  DNN_BACKWARD_DATA,   /* x's gradient from w and y's */
-  DNN_BACKWARD_WEIGHTS /* w's gradient from x and y's */
+  DNN_FORWARD,          /* y from x and w */
+  DNN_BACKWARD_DATA,    /* x's gradient from w and y's */
+  DNN_BACKWARD_WEIGHTS, /* w's gradient from x and y's */
+  DNN_ADD_TO_DATA       /* DNN_BACKWARD_DATA, added to the gradient that is there */
 };
 
 struct dnn_conv;
@@ -55,7 +56,7 @@ void dnn_conv_close(struct dnn_conv **conv); /* accepts NULL; nulls. Before its 
 size_t dnn_conv_workspace(const struct dnn_conv *conv); /* bytes that a run needs */
 const char *dnn_conv_plan(const struct dnn_conv *conv); /* the choice, for people */
 
-/* Overwrites what the pass computes: y, x, or w; the two others are only read. Nothing is waited for.
+/* Overwrites (DNN_ADD_TO_DATA: adds to) what the pass computes: y, x, or w; the two others are only read. Nothing is waited for.
  * stream: a cudaStream_t. Errors: E_DEVICE. */
 enum status dnn_conv_run(struct dnn_conv *conv, void *stream, void *x, void *w, void *y, void *workspace);
 

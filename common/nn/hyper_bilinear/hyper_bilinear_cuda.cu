@@ -177,7 +177,8 @@ static enum status take_w(const struct node *n, struct cuda *cuda, char **room, 
   *w = static_cast<const char *>(s->w_bytes ? carve(room, s->w_bytes) : t->data);
   if (!s->w_bytes) return OK;
   const int64_t count = s->d * s->d * s->k;
-  return cuda_convert(cuda, const_cast<char *>(*w), s->factor, t->data, t->layout.element, count, count);
+  return cuda_convert(cuda, const_cast<char *>(*w), s->factor, t->data, t->layout.element, count, count,
+                      false);
 }
 
 static enum status make_p(const struct node *n, struct cuda *cuda, const struct slab *slab, void *p) {
@@ -209,7 +210,8 @@ static enum status forward(struct node *n, const struct run *run) {
     if (st == OK) st = matmul_run(slab.products->forward, cuda->stream, &call);
   }
   if (st != OK || !s->out_bytes) return st;
-  return cuda_convert(cuda, y->data, y->layout.element, sums, ELEMENT_OWN, s->batch * s->d, s->batch * s->d);
+  return cuda_convert(cuda, y->data, y->layout.element, sums, ELEMENT_OWN, s->batch * s->d, s->batch * s->d,
+                      false);
 }
 
 static enum status backward_w(const struct node *n, struct cuda *cuda) {
@@ -259,7 +261,7 @@ static enum status backward_t_r(const struct node *n, struct cuda *cuda) {
   }
   if (st != OK || dt == result) return st;
   const int64_t count = s->batch * s->k;
-  return cuda_convert(cuda, result, n->in[HYPER_T]->layout.element, dt, ELEMENT_OWN, count, count);
+  return cuda_convert(cuda, result, n->in[HYPER_T]->layout.element, dt, ELEMENT_OWN, count, count, false);
 }
 
 static enum status backward(struct node *n, const struct run *run) {

@@ -85,7 +85,7 @@ static enum status take(const struct node *n, int i, struct cuda *cuda, char **r
   *room += bytes;
   if (!bytes) return OK;
   const int64_t count = shape_count(t->shape);
-  return cuda_convert(cuda, *room - bytes, s->factor, t->data, t->layout.element, count, count);
+  return cuda_convert(cuda, *room - bytes, s->factor, t->data, t->layout.element, count, count, false);
 }
 
 static enum status forward(struct node *n, const struct run *run) {

@@ -95,8 +95,9 @@ static void check_device(const char *device, bool deterministic) {
       s.precision = (enum precision)precision;
       check_plan(dnn, &s, DNN_FORWARD, deterministic);
       check_plan(dnn, &s, DNN_BACKWARD_WEIGHTS, deterministic);
-      if (s.c != STEM_CHANNELS)
-        check_plan(dnn, &s, DNN_BACKWARD_DATA, deterministic); /* images have no gradient */
+      if (s.c == STEM_CHANNELS) continue; /* images have no gradient */
+      check_plan(dnn, &s, DNN_BACKWARD_DATA, deterministic);
+      check_plan(dnn, &s, DNN_ADD_TO_DATA, deterministic);
     }
   }
   dnn_close(&dnn);
@@ -125,7 +126,7 @@ static void bf16_at_224_px_needs_little_workspace_on_sm_90(void **state) {
   add_network(&all, "resnet50", 512, 224);
   struct dnn *dnn = open_device(DEVICE_H200, true);
   for (int i = 0; i < all.count; i++) {
-    for (int pass = DNN_FORWARD; pass <= DNN_BACKWARD_WEIGHTS; pass++) {
+    for (int pass = DNN_FORWARD; pass <= DNN_ADD_TO_DATA; pass++) {
       struct dnn_conv_shape s = all.shape[i];
       s.precision = PRECISION_BF16;
       struct dnn_conv *conv = NULL;
