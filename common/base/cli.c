@@ -66,6 +66,8 @@ static struct slot find_positional(const struct opt *opts, void *state, int *ski
   return (struct slot){0};
 }
 
+enum { MAX_VALID = 512 };
+
 static bool in_choices(const char *choices, const char *value) {
   size_t n = strlen(value);
   for (const char *c = choices; *c;) {
@@ -74,6 +76,17 @@ static bool in_choices(const char *choices, const char *value) {
     c += m + (c[m] == '|');
   }
   return false;
+}
+
+/* What the option takes, "a|b|c"; "" for anything. */
+static const char *valid_values(char *text, size_t size, const struct opt *o) {
+  snprintf(text, size, "%s", o->choices ? o->choices : "");
+  const char *name;
+  for (size_t i = 0; o->names && (name = o->names(i)); i++) {
+    size_t used = strlen(text);
+    snprintf(text + used, size - used, "%s%s", used ? "|" : "", name);
+  }
+  return text;
 }
 
 static enum status list_push(struct cli_list *list, const char *value) {
@@ -92,8 +105,9 @@ static enum status assign(struct slot s, const char *value) {
   if (s.opt->type == OPT_FLOAT && strcmp(value, "auto") == 0 && s.opt->fallback &&
       strcmp(s.opt->fallback, "auto") == 0)
     return *(double *)(void *)s.at = NAN, OK;
-  if (s.opt->choices && !in_choices(s.opt->choices, value))
-    return fail(E_ARG, "--%s: '%s' is not one of %s", s.opt->name, value, s.opt->choices);
+  char valid[MAX_VALID];
+  if (*valid_values(valid, sizeof valid, s.opt) && !in_choices(valid, value))
+    return fail(E_ARG, "--%s: '%s' is not one of %s", s.opt->name, value, valid);
   switch (s.opt->type) {
   case OPT_BOOL:
     if (!in_choices("true|false", value))
@@ -160,7 +174,8 @@ static void print_opts(FILE *out, const struct opt *opts, bool mark_required) {
     snprintf(head, sizeof head, "%s%s%s", o->positional ? "" : "--", o->name,
              o->positional ? "" : kinds[o->type]);
     fprintf(out, "  %-26s %s", head, o->help);
-    if (o->choices) fprintf(out, " (%s)", o->choices);
+    char valid[MAX_VALID];
+    if (*valid_values(valid, sizeof valid, o)) fprintf(out, " (%s)", valid);
     if (o->fallback) fprintf(out, " [%s]", o->fallback);
     fprintf(out, "%s\n", o->required && mark_required ? " (required)" : "");
   }

@@ -42,6 +42,8 @@ struct opt {
    * stride. NULL behind the last; an entry without options has opt_none. */
   const struct opt *(*tables)(size_t i);
   size_t stride;
+  const char *(*names)(
+      size_t i); /* OPT_STR instead of choices: the names of a registry; NULL behind the last */
 };
 extern const struct opt opt_none[]; /* a table without options */
 

@@ -26,6 +26,8 @@ size_t optimiser_place(const struct optimiser *optimiser) {
   return i;
 }
 
+const char *optimiser_name_at(size_t i) { return optimiser_registry[i] ? optimiser_registry[i]->name : NULL; }
+
 const struct opt *optimiser_opts_at(size_t i) {
   if (i >= MAX_OPTIMISERS || !optimiser_registry[i]) return NULL;
   return optimiser_registry[i]->opts ? optimiser_registry[i]->opts : opt_none;

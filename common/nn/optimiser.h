@@ -43,6 +43,7 @@ enum status optimiser_find(const struct optimiser **out, const char *name);
 /* Places in the registry, and the flags that its entries declare (opt.tables of cli.h). */
 size_t optimiser_place(const struct optimiser *optimiser);
 const struct opt *optimiser_opts_at(size_t i);
+const char *optimiser_name_at(size_t i); /* NULL behind the last */
 
 /* --- Updates -------------------------------------------------------------------------------------------- */
 

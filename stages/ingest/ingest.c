@@ -196,7 +196,7 @@ static enum status find_format(struct ingest *g) {
   const struct ingest_options *o = g->options;
   for (const struct format *const *f = format_registry; *f && !g->format; f++)
     if (strcmp((*f)->name, o->format) == 0) g->format = *f;
-  assert(g->format); /* the option's choices come from the same registry */
+  assert(g->format); /* the option takes the names of the same registry */
   if (g->format->needs_in && !o->in) return fail(E_ARG, "--in is required for --format %s", o->format);
   if (!g->format->needs_in && o->in) return fail(E_ARG, "--in: --format %s reads nothing", o->format);
   if (!g->format->takes_classes && o->classes)
@@ -296,9 +296,11 @@ out:
   return st;
 }
 
+static const char *format_name_at(size_t i) { return format_registry[i] ? format_registry[i]->name : NULL; }
+
 #define FIELD(name) offsetof(struct ingest_options, name)
 static const struct opt opts[] = {
-    {"format", OPT_STR, FIELD(format), NULL, "what the input is", NULL, NULL, true},
+    {"format", OPT_STR, FIELD(format), NULL, "what the input is", .required = true, .names = format_name_at},
     {"in", OPT_STR, FIELD(in), NULL, "folder with the images or binary files"},
     {"classes", OPT_STR, FIELD(classes), NULL,
      "folder: file with the class folders to read, one a line, in the order of their labels"},
@@ -321,16 +323,8 @@ static const struct opt opts[] = {
     {"result", OPT_STR, FIELD(result), NULL, "file to write the result to, as JSON"},
     {0}};
 
-struct command ingest_command(struct ingest_table *table) {
-  _Static_assert(sizeof opts <= sizeof table->opts, "the table has no room for all options");
-  size_t n = 0;
-  for (const struct format *const *f = format_registry; *f && n < sizeof table->formats; f++)
-    n += (size_t)snprintf(table->formats + n, sizeof table->formats - n, "%s%s", n ? "|" : "", (*f)->name);
-  memcpy(table->opts, opts, sizeof opts);
-  table->opts[0].choices = table->formats;
-  return (struct command){
-      .summary = "makes a dataset of images from a folder or known files, or of generated shapes",
-      .state_size = sizeof(struct ingest_options),
-      .opts = table->opts,
-      .run = ingest_run};
-}
+const struct command ingest_command = {
+    .summary = "makes a dataset of images from a folder or known files, or of generated shapes",
+    .state_size = sizeof(struct ingest_options),
+    .opts = opts,
+    .run = ingest_run};

@@ -19,13 +19,7 @@ struct ingest_options {
   bool skip_bad, replace, restart;
 };
 
-/* Where the command's table of options lies, and the names of the formats that it lists. */
-struct ingest_table {
-  char formats[256];
-  struct opt opts[24];
-};
-
-struct command ingest_command(struct ingest_table *table); /* borrows it */
+extern const struct command ingest_command;
 struct command info_command(void);
 
 struct source_split {

@@ -2,8 +2,7 @@
 #include "ingest.h"
 
 int main(int argc, char **argv) {
-  struct ingest_table table;
-  const struct command commands[] = {ingest_command(&table), info_command(), {0}};
+  const struct command commands[] = {ingest_command, info_command(), {0}};
   const struct program program = {"tandem-ingest", "makes a dataset of images", commands};
   return cli_main(&program, argc, argv);
 }

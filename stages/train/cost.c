@@ -29,7 +29,8 @@ struct cost_options {
 #define AT(member) offsetof(struct cost_options, member)
 static const struct opt cost_opts[] = {
     {"against", OPT_STR, AT(against), NULL,
-     "a method or base to compare with: both are measured in turns, and the ratios are to this one"},
+     "a method or base to compare with: both are measured in turns, and the ratios are to this one",
+     .names = method_name_at},
     {"result", OPT_STR, AT(result), NULL, "where to write the result as JSON"},
     {"size", OPT_INT, AT(size), "96", "side of the views in pixels"},
     {"third-size", OPT_INT, AT(third_size), "0",

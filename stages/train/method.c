@@ -28,6 +28,14 @@ static const struct method *method_named(const char *name) {
 
 /* --- Flags ---------------------------------------------------------------------------------------------- */
 
+const char *base_name_at(size_t i) { return base_registry[i] ? base_registry[i]->name : NULL; }
+
+const char *method_name_at(size_t i) {
+  size_t n = 0;
+  while (method_registry[n]) n++;
+  return i < n ? method_registry[i]->name : base_name_at(i - n);
+}
+
 static const struct opt *opts_or_none(const struct opt *opts) { return opts ? opts : opt_none; }
 
 const struct opt *base_opts_at(size_t i) {
@@ -58,11 +66,9 @@ static void append(char *text, size_t size, const char *word) {
   snprintf(text + used, size - used, "%s%s", used ? ", " : "", word);
 }
 
-static enum status unknown_name(const char *flag, const char *name, bool methods_too) {
+static enum status unknown_name(const char *flag, const char *name, const char *(*name_at)(size_t)) {
   char names[256] = "";
-  if (methods_too)
-    for (const struct method *const *m = method_registry; *m; m++) append(names, sizeof names, (*m)->name);
-  for (const struct base *const *b = base_registry; *b; b++) append(names, sizeof names, (*b)->name);
+  for (size_t i = 0; name_at(i); i++) append(names, sizeof names, name_at(i));
   return fail(E_ARG, "--%s: there is no '%s'; known: %s", flag, name, names);
 }
 
@@ -70,10 +76,10 @@ enum status method_find(const struct method_options *o, const struct method **me
                         const struct base **base) {
   *method = method_named(o->method);
   *base = base_named(o->base ? o->base : "simclr");
-  if (!*base) return unknown_name("base", o->base, false);
+  if (!*base) return unknown_name("base", o->base, base_name_at);
   if (*method) return OK;
   const struct base *alone = base_named(o->method); /* "--method simclr": that base with method none */
-  if (!alone) return unknown_name("method", o->method, true);
+  if (!alone) return unknown_name("method", o->method, method_name_at);
   if (o->base && alone != *base)
     return fail(E_ARG, "--method %s is a base loss and contradicts --base %s", o->method, o->base);
   *base = alone;

@@ -118,6 +118,10 @@ struct value rows(struct graph *g, struct value x, int64_t first, int64_t count)
 /* The halves of x [2N, D] exchanged: (a; b) -> (b; a). */
 struct value swap_halves(struct graph *g, struct value x);
 
+/* The names that --base takes, and --method: those of the methods, then the bases'. NULL behind the last. */
+const char *base_name_at(size_t i);
+const char *method_name_at(size_t i);
+
 /* Places in the registries, and the flags that their entries declare (opt.tables of cli.h). */
 size_t base_place(const struct base *base);
 size_t method_place(const struct method *method);

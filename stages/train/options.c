@@ -10,9 +10,8 @@ const char *const term_names[N_TERMS] = {"inv", "equi", "trans"};
 #define AT(member) offsetof(struct method_options, member)
 const struct opt method_opts[] = {
     {"method", OPT_STR, AT(method), "stl",
-     "what is learnt beside the base loss: none, essl, augself, sen, equimod, sie, stl; or a base's name "
-     "alone"},
-    {"base", OPT_STR, AT(base), NULL, "base loss: simclr (the default), byol, simsiam, barlow"},
+     "what is learnt beside the base loss, or a base's name: that base alone", .names = method_name_at},
+    {"base", OPT_STR, AT(base), NULL, "base loss; without it simclr", .names = base_name_at},
     {"projector", OPT_STR, AT(projector), "auto",
      "layer widths of the invariance and equivariance projectors; auto: the base's"},
     {"predictor", OPT_STR, AT(predictor), "auto",
@@ -38,7 +37,7 @@ const struct opt method_opts[] = {
 
 #define AT(member) offsetof(struct optimiser_options, member)
 const struct opt optimiser_opts[] = {
-    {"optimizer", OPT_STR, AT(name), "sgd", "what moves the weights: sgd, lars, adam"},
+    {"optimizer", OPT_STR, AT(name), "sgd", "what moves the weights", .names = optimiser_name_at},
     {"lr", OPT_FLOAT, AT(lr), "0.03", "learning rate, before the schedule"},
     {"momentum", OPT_FLOAT, AT(momentum), "0.9", "momentum of sgd and lars"},
     {"weight-decay", OPT_FLOAT, AT(weight_decay), "5e-4",

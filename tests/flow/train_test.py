@@ -323,8 +323,8 @@ class TrainTest(unittest.TestCase):
             stream.write('hello, this is a text file')
         final = os.path.join(self.whole, 'final.safetensors')
         for flags, status, says in (
-                (['--method', 'slt'], 2, "no 'slt'; known: augself, equimod, essl, none, sen, sie, stl, barlow"),
-                (['--base', 'moco'], 2, "no 'moco'; known: barlow, byol, simclr, simsiam"),
+                (['--method', 'slt'], 2, "'slt' is not one of augself|equimod|essl|none|sen|sie|stl|barlow"),
+                (['--base', 'moco'], 2, "'moco' is not one of barlow|byol|simclr|simsiam"),
                 (['--batch', '15'], 2, 'pairs'), (['--batch', '2'], 2, 'below 4'),
                 (['--batch', '4096'], 2, 'more than the 133 images'),
                 (['--splits', 'trian'], 1, 'train'), (['--device', 'tpu'], 2, 'tpu'),

@@ -146,8 +146,28 @@ static void a_registrys_entries_have_options_of_their_own(void **state) {
   cli_free(&c, &s);
 }
 
+static const char *letter_at(size_t i) {
+  static const char *const letters[] = {"a", "b", NULL};
+  return letters[i];
+}
+static const struct opt letter_opts[] = {{"letter", OPT_STR, 0, "b", "which", .names = letter_at}, {0}};
+
+static void a_name_is_one_of_its_registrys(void **state) {
+  (void)state;
+  const struct command c = {"run", "tests", sizeof(const char *), letter_opts, NULL, NULL};
+  const char *letter;
+  assert_int_equal(cli_parse(&c, 0, NULL, &letter), OK);
+  assert_string_equal(letter, "b");
+  assert_int_equal(cli_parse(&c, 1, (char **)(uintptr_t)(const char *const[]){"--letter=a"}, &letter), OK);
+  assert_string_equal(letter, "a");
+  assert_int_equal(cli_parse(&c, 1, (char **)(uintptr_t)(const char *const[]){"--letter=ab"}, &letter),
+                   E_ARG);
+  assert_non_null(strstr(fail_message(), "--letter: 'ab' is not one of a|b"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_registrys_entries_have_options_of_their_own),
+                                     cmocka_unit_test(a_name_is_one_of_its_registrys),
                                      cmocka_unit_test(defaults_hold_where_no_flag_is_given),
                                      cmocka_unit_test(flags_take_values_in_both_forms),
                                      cmocka_unit_test(explicit_flags_win_over_a_preset_wherever_they_stand),
