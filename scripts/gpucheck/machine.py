@@ -33,13 +33,17 @@ def output(*command):
     return None if done.returncode else done.stdout.strip()
 
 
+def toolkits():
+    """Where CUDA's toolkit may be, newest first."""
+    return [os.environ.get('CUDA_HOME', '/usr/local/cuda'), *sorted(glob.glob('/usr/local/cuda-*'), reverse=True)]
+
+
 def search_path(python):
     """Folders in which an interpreter with PyTorch, or a toolkit, has CUDA's libraries."""
     said = output(python, '-c', 'import json, sys; print(json.dumps(sys.path))')
     packages = [p for p in json.loads(said) if p] if said else []
-    toolkits = [os.environ.get('CUDA_HOME', '/usr/local/cuda'), *sorted(glob.glob('/usr/local/cuda-*'), reverse=True)]
     return [*(d for p in packages for d in (*sorted(glob.glob(f'{p}/nvidia/*/lib')), f'{p}/torch/lib')),
-            *(f'{t}/{d}' for t in toolkits for d in ('lib64', 'lib'))]
+            *(f'{t}/{d}' for t in toolkits() for d in ('lib64', 'lib'))]
 
 
 def library_folders(python):
@@ -69,4 +73,4 @@ def description(python, libraries):
     return {'cpu': f'{model[1] if model else platform.machine()}, {len(os.sched_getaffinity(0))} cores', 'kernel': platform.release(),
             'gpu': output('nvidia-smi', f'--query-gpu={asked}', '--format=csv,noheader'),
             'nvcc': (output('nvcc', '--version') or '').splitlines()[-1:], 'libraries': libraries, 'torch': torch_version(python),
-            'sanitizer': shutil.which('compute-sanitizer')}
+            'sanitizer': shutil.which('compute-sanitizer', path=':'.join([os.environ.get('PATH', ''), *(f'{t}/bin' for t in toolkits())]))}

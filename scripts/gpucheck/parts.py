@@ -59,18 +59,19 @@ def determinism(s):
 
 def sanitizer(s):
     """compute-sanitizer on the parity programs. A tool that refuses the device is named."""
-    if not shutil.which('compute-sanitizer'):
+    checker = s.results['machine']['sanitizer']
+    if not checker:
         return {'verdict': 'skipped', 'note': 'compute-sanitizer is not here'}
     programs = sorted(glob.glob(s.program('tests/parity/*_test')))[:2 if s.a.quick else None]
     end = time.monotonic() + 100
-    look = lambda job: s.run(['compute-sanitizer', '--tool', job[0], '--error-exitcode', 99, '--print-limit', 5, job[1]],
+    look = lambda job: s.run([checker, '--tool', job[0], '--error-exitcode', 99, '--print-limit', 5, job[1]],
                              min(60, end - time.monotonic()))
     jobs = [(tool, p) for tool in ('memcheck', 'racecheck', 'initcheck', 'synccheck') for p in programs]
     with ThreadPoolExecutor(JOBS) as pool:
         done = list(pool.map(look, jobs))
     found = {}
     for (tool, program), d in zip(jobs, done):
-        state = {0: 'clean', 99: 'errors', None: 'not finished'}.get(d.status, 'not run')
+        state = {0: 'clean', 99: 'errors', None: 'not finished'}.get(d.status, 'refused, or its tests failed')
         found.setdefault(tool, {}).setdefault(state, []).append(os.path.basename(program))
     note = '; '.join(f'{tool}: ' + ', '.join(f'{len(p)} {state}' for state, p in states.items()) for tool, states in found.items())
     return verdict(all(list(states) == ['clean'] for states in found.values()), note, tools=found)
