@@ -70,8 +70,13 @@ static const struct tensor_view *find(const struct oracle *o, const char *prefix
 
 static const char *or_else(const char *text, const char *otherwise) { return text ? text : otherwise; }
 
-static void parse_options(const struct oracle_case *c, struct method_options *out) {
+/* The names, which the options borrow, are the case's: BASE-METHOD[-VARIANT]. */
+struct case_names {
   char base[16], method[16];
+};
+
+static void parse_options(const struct oracle_case *c, struct case_names *names, struct method_options *out) {
+  char *base = names->base, *method = names->method;
   assert_int_equal(sscanf(c->name, "%15[^-]-%15[^-]", base, method), 2);
   const bool predicts = strcmp(base, "byol") == 0 || strcmp(base, "simsiam") == 0;
   const char *const argv[] = {"--method",
@@ -163,11 +168,12 @@ static void write_labels(const struct oracle *o) {
 /* False where the machine has no such device, or it lacks a kernel, which is said. */
 static bool open_oracle(struct oracle *o, const struct oracle_case *c, const char *device) {
   struct model_options model = {"resnet10", "cifar", 1};
+  struct case_names names;
   struct method_options options;
   struct step_config config = {&model, &options, N_IMAGES, 8, 8, device, 2, 6, 6};
   *o = (struct oracle){.name = c->name, .file = oracle_open("train/methods.safetensors")};
   assert_non_null(o->file);
-  parse_options(c, &options);
+  parse_options(c, &names, &options);
   enum status st = step_open(&o->step, &config);
   if (st == E_DEVICE) {
     print_message("%s: %s\n", c->name, fail_message());
