@@ -166,6 +166,28 @@ static void a_body_that_fails_ends_the_step(void **state) {
   }
 }
 
+/* A step that failed while it was recorded is not what later steps repeat. */
+static void a_failed_recording_is_not_replayed(void **state) {
+  (void)state;
+  struct training ours, ref;
+  double got[2], want[2];
+  open_training(&ours, "cuda");
+  open_training(&ref, "ref");
+  struct training *const both[] = {&ours, &ref};
+  for (int64_t i = 0; i < STEPS; i++) {
+    for (int k = 0; k < 2; k++) {
+      if (i == 1) assert_int_equal(graph_step(both[k]->g, fails, both[k]), E_ARG);
+      step(both[k]);
+    }
+    OK_OR_FAIL(graph_watched(ours.g, got));
+    OK_OR_FAIL(graph_watched(ref.g, want));
+    for (int k = 0; k < 2; k++) expect("a watched number", i, got[k], want[k]);
+  }
+  expect("a", STEPS, read_one(&ours, ours.a), read_one(&ref, ref.a));
+  close_training(&ours);
+  close_training(&ref);
+}
+
 static void only_numbers_can_be_watched(void **state) {
   (void)state;
   struct training t;
@@ -185,6 +207,7 @@ int main(void) {
       cmocka_unit_test(passes_between_recorded_steps_are_called),
       cmocka_unit_test(a_step_unlike_the_recorded_one_is_an_error),
       cmocka_unit_test(a_body_that_fails_ends_the_step),
+      cmocka_unit_test(a_failed_recording_is_not_replayed),
       cmocka_unit_test(only_numbers_can_be_watched),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,10 +118,12 @@ enum status cuda_step_begin(void *device, bool *replays) {
                     "recording a step");
 }
 
-static enum status end_recording(struct cuda *cuda) {
+/* The stream is free again whatever happened; of a step that failed no recording is kept. */
+static enum status end_recording(struct cuda *cuda, enum status status) {
   struct cuda_step *s = cuda->step;
   cudaGraph_t graph = NULL;
-  enum status st = cuda_check(cudaStreamEndCapture(cuda->stream, &graph), "recording a step");
+  const cudaError_t ended = cudaStreamEndCapture(cuda->stream, &graph);
+  enum status st = status == OK ? cuda_check(ended, "recording a step") : status;
   if (st == OK) st = cuda_check(cudaGraphInstantiate(&s->recorded, graph, 0), "making a graph of a step");
   if (graph) cudaGraphDestroy(graph);
   s->recorded_bytes = s->used;
@@ -132,12 +134,10 @@ enum status cuda_step_end(void *device, enum status status) {
   struct cuda *cuda = device;
   struct cuda_step *s = cuda->step;
   const int mode = s->mode;
-  enum status st = OK;
+  enum status st = status;
   s->within = cuda->replays = false;
   s->mode = AS_CALLED;
-  if (mode == RECORDING)
-    st = end_recording(cuda); /* also after a failure, so that the stream is free again */
-  if (status != OK) return status;
+  if (mode == RECORDING) st = end_recording(cuda, status);
   if (st != OK || mode == AS_CALLED) return st;
   if (s->used != s->recorded_bytes)
     return fail(E_DEVICE, "cuda: a step took %zu bytes of arguments, the recorded one %zu", s->used,
