@@ -228,8 +228,9 @@ class Run(LongCase):
         os.kill(self.child('pretrain'), signal.SIGKILL)
         until(lambda: grown('tandem_restarts_total', 0, role='train'), 'another trainer')
         images(second + 64)
-        status = until(lambda: (t := self.tandem('status', '--run', self.run_folder)) and 'bottleneck: ' in t and t, 'a bottleneck')
-        self.assertRegex(status, r'(?m)^decode ×1 [\d,]+/s \d+% busy · augment ×1 ')
+        # The new trainer's workers come one after the other.
+        until(lambda: re.search(r'(?m)^decode ×1 [\d,]+/s \d+% busy · augment ×1 [^\n]*\nbottleneck: ',
+                                self.tandem('status', '--run', self.run_folder)), 'both workers and a bottleneck')
         process.send_signal(signal.SIGTERM)
         self.finish(process, code=130)
 
