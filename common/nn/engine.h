@@ -31,6 +31,15 @@ static inline bool layout_equal(struct layout a, struct layout b) {
   return a.block == b.block && a.opaque == b.opaque && a.element == b.element;
 }
 
+/* A tensor's data or gradient once more, in a form that a `prepare` asked for; bytes 0: none did. That of the data is there from
+ * the beginning of a step to the last kernel that reads it, that of the gradient from its first writer to the end of the
+ * backward pass; the backend copies from the one and into the gradient. */
+struct twin {
+  enum element element;
+  size_t bytes;
+  void *at;
+};
+
 enum tensor_role { TENSOR_INPUT, TENSOR_PARAM, TENSOR_BUFFER, TENSOR_RESULT };
 
 struct tensor {
@@ -46,6 +55,7 @@ struct tensor {
   struct init init;
   size_t bytes; /* of data, and of grad; set when planned */
   void *data, *grad;
+  struct twin data_twin, grad_twin;
 };
 
 struct node;
@@ -154,6 +164,7 @@ struct backend {
 
   /* The rest is for backends that compute while the host goes on; NULL otherwise. */
   enum status (*forward_begin)(void *device, const struct run *run); /* at the start of every forward pass */
+  enum status (*backward_end)(void *device);                         /* at the end of every backward pass */
   enum status (*wait)(void *device); /* until all that was asked of it is done */
   /* Around a step (graph_step). replays: the step is one that was recorded, and no kernel of a node is called;
    * what else is called only hands over its arguments. status: how the step's calls went. */

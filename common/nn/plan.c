@@ -206,11 +206,22 @@ static enum status route_gradients(struct planner *p, struct node *n, int32_t ba
   return st;
 }
 
+static enum status collect_twins(struct planner *p) {
+  struct graph *g = p->g;
+  enum status st = OK;
+  for (int32_t i = 0; i < g->n_tensors && st == OK; i++) {
+    struct tensor *t = g->tensors[i];
+    st = add_block(p, t->data_twin.bytes, 0, p->last_use[i], &t->data_twin.at);
+    if (st == OK) st = add_block(p, t->grad_twin.bytes, p->first_grad[i], 2 * g->n_nodes, &t->grad_twin.at);
+  }
+  return st;
+}
+
 static enum status collect_blocks(struct planner *p) {
   struct graph *g = p->g;
   int32_t n_nodes = g->n_nodes, end = 2 * n_nodes;
-  enum status st = OK;
   find_uses(p);
+  enum status st = collect_twins(p);
   for (int32_t i = 0; i < n_nodes && st == OK; i++) {
     struct node *n = g->nodes[i];
     int32_t backward = 2 * n_nodes - 1 - i, out = position_of(g, n->out);

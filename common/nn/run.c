@@ -113,6 +113,7 @@ enum status graph_backward(struct graph *g) {
     if (st == OK) st = observe(g, n, NODE_MERGE, start);
     if (st != OK) fail_within(st, "%s backward", n->op->name);
   }
+  if (st == OK && g->backend->backward_end) st = g->backend->backward_end(g->run.device);
   return st;
 }
 

@@ -64,6 +64,7 @@ static void cuda_close(void *device) {
   blas_close(&cuda->blas);
   dnn_close(&cuda->dnn);
   pixel_ring_close(&cuda->pixels);
+  cuda_twins_close(&cuda->twins);
   if (cuda->stream) cudaStreamDestroy(cuda->stream);
   free(cuda);
 }
@@ -160,6 +161,7 @@ const struct backend backend_cuda = {
     .pixels = cuda_pixels,
     .add = cuda_accumulate,
     .forward_begin = cuda_forward_begin,
+    .backward_end = cuda_twins_bring_back,
     .wait = cuda_wait,
     .step_begin = cuda_step_begin,
     .step_end = cuda_step_end,

@@ -1,6 +1,5 @@
-/* Convolutions by cuDNN. It multiplies numbers of one type with channels in eights, in and out: weights that are not of
- * that type, or have another number of outputs, are copied into that form once per step and their gradient is copied
- * back; so is an image that is no activation (tests). */
+/* Convolutions by cuDNN. It multiplies numbers of one type with channels in eights, in and out: weights with another number of
+ * outputs are multiplied in a form with rows of zeros behind. */
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -12,10 +11,9 @@ struct conv_state {
   struct dnn_conv *forward, *data, *weights; /* the backward ones: NULL when not wanted */
   struct dnn_conv *add_to_data; /* where x's gradient meets others; NULL: not wanted, or no plan */
   enum element factor;
-  bool copy_x, copy_w;
   bool apart_x, apart_w;            /* a gradient is computed in scratch: in another form, or to be added */
   int64_t x_count, w_count, w_room; /* numbers; room: with rows of zeros for outputs that pad y */
-  size_t x_bytes, w_bytes;          /* of x or w or their gradients in scratch */
+  size_t x_bytes, w_bytes;          /* of gradients in scratch */
   size_t workspace;                 /* of all backward plans */
 };
 
@@ -36,33 +34,40 @@ static struct dnn_conv_shape shape_of(const struct node *n, enum precision preci
                                  .precision = precision};
 }
 
-static void plan_copies(struct node *n, const struct dnn_conv_shape *shape) {
+static enum status want_forms(struct node *n, struct cuda *cuda, const struct dnn_conv_shape *shape) {
   struct conv_state *s = n->state;
-  const struct tensor *x = n->in[0], *w = n->in[1];
+  struct tensor *x = n->in[0], *w = n->in[1];
   s->x_count = cuda_count(&x->shape, x->layout);
   s->w_count = cuda_count(&w->shape, w->layout);
   s->w_room = shape->o * shape->k * shape->k * shape->c;
-  s->copy_x = x->layout.element != s->factor;
-  s->copy_w = w->layout.element != s->factor || s->w_room != s->w_count;
+  enum status st = cuda_want_form(cuda, x, s->factor, s->x_count);
+  return st == OK ? cuda_want_form(cuda, w, s->factor, s->w_room) : st;
 }
 
 static size_t workspace(const struct dnn_conv *conv) { return conv ? dnn_conv_workspace(conv) : 0; }
 
-/* After the plans: memory, and what backward reads. A copy of w that it reads outlives the forward pass. */
+/* Where the gradient of w is computed, if not where it belongs: with all others' until the pass is over, or apart. */
+static enum status plan_w_gradient(struct node *n, struct cuda *cuda) {
+  struct conv_state *s = n->state;
+  struct tensor *w = n->in[1];
+  const bool shared = w->gradients > 1, other_form = w->data_twin.bytes != 0,
+             parameter = w->role == TENSOR_PARAM;
+  s->apart_w = shared || (other_form && !parameter);
+  return s->weights && other_form && !s->apart_w ? cuda_want_grad_form(cuda, w, s->factor, s->w_room) : OK;
+}
+
+/* After the plans: memory, and what backward reads. */
 static void plan_memory(struct node *n) {
   struct conv_state *s = n->state;
   const size_t number = cuda_element_bytes(s->factor), x_bytes = cuda_whole((size_t)s->x_count * number),
                w_bytes = cuda_whole((size_t)s->w_room * number);
-  s->apart_x = s->copy_x || (n->in[0]->gradients > 1 && !s->add_to_data);
-  s->apart_w = s->copy_w || n->in[1]->gradients > 1;
+  s->apart_x = n->in[0]->data_twin.bytes || (n->in[0]->gradients > 1 && !s->add_to_data);
   s->x_bytes = s->apart_x ? x_bytes : 0;
   s->w_bytes = s->apart_w ? w_bytes : 0;
   s->workspace = larger(workspace(s->weights), larger(workspace(s->data), workspace(s->add_to_data)));
-  n->saved_bytes = s->data && s->copy_w ? w_bytes : 0;
-  n->forward_scratch =
-      (s->copy_x ? x_bytes : 0) + (s->copy_w && !s->data ? w_bytes : 0) + workspace(s->forward);
+  n->forward_scratch = workspace(s->forward);
   n->backward_scratch = s->x_bytes + s->w_bytes + s->workspace;
-  n->keep_in = (s->weights ? 1 : 0) | (s->data && !s->copy_w ? 2 : 0);
+  n->keep_in = (s->weights ? 1 : 0) | (s->data ? 2 : 0);
 }
 
 static enum status prepare(struct node *n, const struct run *run) {
@@ -73,51 +78,41 @@ static enum status prepare(struct node *n, const struct run *run) {
   n->state = s;
   n->out->layout.element = s->factor = cuda_factor(cuda);
   const struct dnn_conv_shape shape = shape_of(n, cuda->precision);
-  plan_copies(n, &shape);
+  TRY(want_forms(n, cuda, &shape));
   TRY(cuda_need_dnn(cuda));
   TRY(dnn_conv_open(&s->forward, cuda->dnn, &shape, DNN_FORWARD));
   if (node_differentiates(n, 0)) TRY(dnn_conv_open(&s->data, cuda->dnn, &shape, DNN_BACKWARD_DATA));
-  if (s->data && n->in[0]->gradients > 1 && !s->copy_x &&
+  if (s->data && n->in[0]->gradients > 1 && !n->in[0]->data_twin.bytes &&
       dnn_conv_open(&s->add_to_data, cuda->dnn, &shape, DNN_ADD_TO_DATA) != OK)
     log_debug("%s; added by a kernel of its own", fail_message());
   if (node_differentiates(n, 1)) TRY(dnn_conv_open(&s->weights, cuda->dnn, &shape, DNN_BACKWARD_WEIGHTS));
+  TRY(plan_w_gradient(n, cuda));
   plan_memory(n);
 out:
   return st;
 }
 
-/* x as the library takes it: itself, or a copy in scratch. */
-static enum status take_x(const struct node *n, struct cuda *cuda, void *scratch, void **x) {
-  const struct conv_state *s = n->state;
-  *x = s->copy_x ? scratch : n->in[0]->data;
-  if (!s->copy_x) return OK;
-  return cuda_convert(cuda, scratch, s->factor, n->in[0]->data, n->in[0]->layout.element, s->x_count,
-                      s->x_count, false);
-}
-
 static enum status forward(struct node *n, const struct run *run) {
   const struct conv_state *s = n->state;
   struct cuda *cuda = run->device;
-  void *x, *w = n->in[1]->data, *rest = at(n->scratch_f, s->copy_x ? s->x_bytes : 0);
-  enum status st = OK;
-  TRY(take_x(n, cuda, n->scratch_f, &x));
-  if (s->copy_w) {
-    w = s->data ? n->saved : rest;
-    if (!s->data) rest = at(rest, s->w_bytes);
-    TRY(cuda_convert(cuda, w, s->factor, n->in[1]->data, n->in[1]->layout.element, s->w_count, s->w_room,
-                     false));
-  }
-  TRY(dnn_conv_run(s->forward, cuda->stream, x, w, n->out->data, rest));
-out:
-  return st;
+  enum status st = cuda_make_factors(cuda, n);
+  if (st != OK) return st;
+  return dnn_conv_run(s->forward, cuda->stream, cuda_factor_at(n->in[0]), cuda_factor_at(n->in[1]),
+                      n->out->data, n->scratch_f);
+}
+
+static void *w_gradient_at(const struct node *n) {
+  const struct conv_state *s = n->state;
+  if (s->apart_w) return at(n->scratch_b, s->x_bytes);
+  return n->in[1]->grad_twin.bytes ? n->in[1]->grad_twin.at : n->in_grad[1];
 }
 
 static enum status backward_weights(const struct node *n, struct cuda *cuda) {
   const struct conv_state *s = n->state;
-  void *x, *dw = s->apart_w ? at(n->scratch_b, s->x_bytes) : n->in_grad[1];
+  void *dw = w_gradient_at(n);
   enum status st = OK;
-  TRY(take_x(n, cuda, n->scratch_b, &x));
-  TRY(dnn_conv_run(s->weights, cuda->stream, x, dw, n->out->grad, at(n->scratch_b, s->x_bytes + s->w_bytes)));
+  TRY(dnn_conv_run(s->weights, cuda->stream, cuda_factor_at(n->in[0]), dw, n->out->grad,
+                   at(n->scratch_b, s->x_bytes + s->w_bytes)));
   if (s->apart_w)
     TRY(cuda_convert(cuda, n->in_grad[1], n->in[1]->layout.element, dw, s->factor, s->w_count, s->w_count,
                      n->accumulate[1]));
@@ -129,9 +124,9 @@ static enum status backward_data(const struct node *n, struct cuda *cuda) {
   const struct conv_state *s = n->state;
   const bool adds = n->accumulate[0];
   struct dnn_conv *conv = adds && !s->apart_x ? s->add_to_data : s->data;
-  void *dx = s->apart_x ? n->scratch_b : n->in_grad[0], *w = s->copy_w ? n->saved : n->in[1]->data;
-  enum status st =
-      dnn_conv_run(conv, cuda->stream, dx, w, n->out->grad, at(n->scratch_b, s->x_bytes + s->w_bytes));
+  void *dx = s->apart_x ? n->scratch_b : n->in_grad[0];
+  enum status st = dnn_conv_run(conv, cuda->stream, dx, cuda_factor_at(n->in[1]), n->out->grad,
+                                at(n->scratch_b, s->x_bytes + s->w_bytes));
   if (st != OK || !s->apart_x) return st;
   return cuda_convert(cuda, n->in_grad[0], n->in[0]->layout.element, dx, s->factor, s->x_count, s->x_count,
                       adds);

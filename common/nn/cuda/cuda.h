@@ -14,6 +14,12 @@
 
 enum { CUDA_LANES = 8 }; /* numbers of a vector: 16 bytes of bf16 */
 
+/* Whose data or gradients have a twin (engine.h). */
+struct twins {
+  struct tensor **of;
+  int n, room;
+};
+
 struct cuda {
   int device, processors; /* streaming multiprocessors */
   enum precision precision;
@@ -25,6 +31,7 @@ struct cuda {
   struct dnn *dnn;   /* made by cuda_need_dnn */
   struct blas *blas; /* made by cuda_need_blas */
   struct cuda_step *step;
+  struct twins twins;
   struct loss_slots *losses;
 };
 
@@ -57,6 +64,40 @@ enum status cuda_column_sums(struct cuda *cuda, float *to, const void *from, enu
 /* count numbers, then zeros up to `room` numbers; or += them. Vectors are written whole. */
 enum status cuda_convert(struct cuda *cuda, void *to, enum element to_element, const void *from,
                          enum element from_element, int64_t count, int64_t room, bool accumulate);
+
+/* Up to CUDA_CONVERSIONS of these by one launch. */
+enum { CUDA_CONVERSIONS = 256 };
+struct cuda_conversion {
+  void *to;
+  const void *from;
+  enum element to_element, from_element;
+  int64_t count, room; /* as above */
+};
+enum status cuda_convert_all(struct cuda *cuda, const struct cuda_conversion *conversions, int n);
+
+/* For prepare: a tensor in the form that the libraries multiply: numbers of a type, `room` of them, of which the last may be
+ * zeros. Where every kernel that multiplies it asks for it as it is, it needs no twin. Those of parameters and buffers are made by
+ * one launch at the start of each forward pass. E_DEVICE: it was asked for in another form. */
+enum status cuda_want_form(struct cuda *cuda, struct tensor *t, enum element element, int64_t room);
+
+/* Likewise for all inputs of a node, of the type that is multiplied and as many numbers as they have. */
+enum status cuda_want_factors(struct cuda *cuda, struct node *n);
+
+/* For forward, once before the others: makes the twins of inputs that this pass computed. */
+enum status cuda_make_factors(struct cuda *cuda, const struct node *n);
+
+/* Where the tensor is in that form, in both passes. */
+static inline void *cuda_factor_at(const struct tensor *t) {
+  return t->data_twin.bytes ? t->data_twin.at : t->data;
+}
+
+/* A parameter's gradient in that form: a kernel leaves it at t->grad_twin.at, and one launch at the end of the backward pass brings all
+ * of them back. */
+enum status cuda_want_grad_form(struct cuda *cuda, struct tensor *t, enum element element, int64_t room);
+
+enum status cuda_twins_make(struct cuda *cuda);
+enum status cuda_twins_bring_back(void *device); /* the backend's backward_end */
+void cuda_twins_close(struct twins *twins);
 
 /* Steps, recorded and replayed (struct backend). */
 enum status cuda_step_open(struct cuda_step **step);

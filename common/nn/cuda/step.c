@@ -152,5 +152,6 @@ out:
 enum status cuda_forward_begin(void *device, const struct run *run) {
   struct cuda *cuda = device;
   const float momentum = (float)run->bn_momentum;
-  return cuda_argument(cuda, &momentum, sizeof momentum, (const void **)&cuda->bn_momentum);
+  enum status st = cuda_argument(cuda, &momentum, sizeof momentum, (const void **)&cuda->bn_momentum);
+  return st == OK ? cuda_twins_make(cuda) : st;
 }

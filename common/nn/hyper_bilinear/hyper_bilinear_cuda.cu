@@ -23,8 +23,8 @@ struct hyper_state {
   enum element factor;
   int64_t batch, d, k, slab; /* slab: values of i at a time */
   int64_t stride;            /* numbers from row to row of P and Q */
-  /* Of scratch: w in the factors' type, P, Q, and sums over slabs where their results are not float32. */
-  size_t w_bytes, p_bytes, q_bytes, out_bytes, dt_bytes, workspace;
+  /* Of scratch: P, Q, and sums over slabs where their results are not float32. */
+  size_t p_bytes, q_bytes, out_bytes, dt_bytes, workspace;
 };
 
 /* --- Kernels --- */
@@ -119,16 +119,14 @@ static size_t float_bytes(int64_t count) { return cuda_whole(static_cast<size_t>
 static void plan_memory(struct node *n) {
   struct hyper_state *s = state_of(n);
   const size_t number = cuda_element_bytes(s->factor);
-  const bool w_is_factor = n->in[HYPER_W]->layout.element == s->factor;
-  s->w_bytes = w_is_factor ? 0 : cuda_whole(static_cast<size_t>(s->d * s->d * s->k) * number);
   s->p_bytes = cuda_whole(static_cast<size_t>(s->batch * s->stride) * number);
   s->q_bytes = s->whole.q ? float_bytes(s->batch * s->stride) : 0;
   s->out_bytes = n->out->layout.element == ELEMENT_OWN ? 0 : float_bytes(s->batch * s->d);
   s->dt_bytes = n->in[HYPER_T]->layout.element == ELEMENT_OWN ? 0 : float_bytes(s->batch * s->k);
   const size_t whole = workspace_of(&s->whole), last = workspace_of(&s->last);
   s->workspace = whole > last ? whole : last;
-  n->forward_scratch = s->w_bytes + s->p_bytes + s->out_bytes + s->workspace;
-  n->backward_scratch = s->w_bytes + s->p_bytes + s->q_bytes + s->dt_bytes + s->workspace;
+  n->forward_scratch = s->p_bytes + s->out_bytes + s->workspace;
+  n->backward_scratch = s->p_bytes + s->q_bytes + s->dt_bytes + s->workspace;
   n->keep_in = 1 << HYPER_W | 1 << HYPER_T | 1 << HYPER_R;
 }
 
@@ -142,6 +140,7 @@ static enum status prepare(struct node *n, const struct run *run) {
   s->batch = n->out->shape.dim[0], s->d = n->out->shape.dim[1], s->k = n->in[HYPER_T]->shape.dim[1];
   s->slab = SLAB / s->k < 1 ? 1 : SLAB / s->k < s->d ? SLAB / s->k : s->d;
   s->stride = (s->slab * s->k + CUDA_LANES - 1) / CUDA_LANES * CUDA_LANES;
+  TRY(cuda_want_form(cuda, n->in[HYPER_W], s->factor, s->d * s->d * s->k));
   TRY(cuda_need_blas(cuda));
   TRY(open_products(n, cuda, s->slab, &s->whole));
   if (s->d % s->slab) TRY(open_products(n, cuda, s->d % s->slab, &s->last));
@@ -171,14 +170,8 @@ static void *carve(char **room, size_t bytes) {
 }
 
 /* W in the type that is multiplied. */
-static enum status take_w(const struct node *n, struct cuda *cuda, char **room, const char **w) {
-  const struct hyper_state *s = state_of(n);
-  const struct tensor *t = n->in[HYPER_W];
-  *w = static_cast<const char *>(s->w_bytes ? carve(room, s->w_bytes) : t->data);
-  if (!s->w_bytes) return OK;
-  const int64_t count = s->d * s->d * s->k;
-  return cuda_convert(cuda, const_cast<char *>(*w), s->factor, t->data, t->layout.element, count, count,
-                      false);
+static const char *w_of(const struct node *n) {
+  return static_cast<const char *>(cuda_factor_at(n->in[HYPER_W]));
 }
 
 static enum status make_p(const struct node *n, struct cuda *cuda, const struct slab *slab, void *p) {
@@ -200,8 +193,8 @@ static enum status forward(struct node *n, const struct run *run) {
   struct cuda *cuda = cuda_of(run);
   struct tensor *y = n->out;
   char *room = static_cast<char *>(n->scratch_f);
-  const char *w;
-  enum status st = take_w(n, cuda, &room, &w);
+  const char *w = w_of(n);
+  enum status st = cuda_make_factors(cuda, n);
   void *p = carve(&room, s->p_bytes), *sums = s->out_bytes ? carve(&room, s->out_bytes) : y->data;
   for (int64_t first = 0; first < s->d && st == OK; first += s->slab) {
     struct slab slab = slab_at(s, first);
@@ -249,8 +242,8 @@ static enum status reduce_q(const struct node *n, struct cuda *cuda, const struc
 static enum status backward_t_r(const struct node *n, struct cuda *cuda) {
   const struct hyper_state *s = state_of(n);
   char *room = static_cast<char *>(n->scratch_b);
-  const char *w;
-  enum status st = take_w(n, cuda, &room, &w);
+  const char *w = w_of(n);
+  enum status st = OK;
   float *q = static_cast<float *>(carve(&room, s->q_bytes));
   void *result = n->in_grad[HYPER_T], *dt = result && s->dt_bytes ? carve(&room, s->dt_bytes) : result;
   for (int64_t first = 0; first < s->d && st == OK; first += s->slab) {

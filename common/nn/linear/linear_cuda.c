@@ -1,5 +1,4 @@
-/* Three products by cuBLASLt, the bias added in the first. What is not of the type that is multiplied (under bf16 the
- * weights and the bias) is copied into it. */
+/* Three products by cuBLASLt, the bias added in the first. */
 #include <stdlib.h>
 
 #include "nn/cuda/cuda.h"
@@ -49,13 +48,6 @@ out:
   return st;
 }
 
-/* Of the copy of an input, 0 if it is used as it is. */
-static size_t copy_bytes(const struct node *n, int i) {
-  const struct linear_state *s = n->state;
-  if (i >= n->n_in || n->in[i]->layout.element == s->factor) return 0;
-  return cuda_whole((size_t)shape_count(n->in[i]->shape) * cuda_element_bytes(s->factor));
-}
-
 static size_t workspace(const struct matmul *product) { return product ? matmul_workspace(product) : 0; }
 
 static enum status prepare(struct node *n, const struct run *run) {
@@ -65,39 +57,27 @@ static enum status prepare(struct node *n, const struct run *run) {
   if (!s) return fail(E_MEMORY, "out of memory for a linear layer");
   n->state = s;
   n->out->layout.element = s->factor = cuda_factor(cuda);
+  TRY(cuda_want_factors(cuda, n));
   TRY(cuda_need_blas(cuda));
   TRY(open_products(n, cuda));
   n->keep_in = (s->weights ? 1 << X : 0) | (s->data ? 1 << W : 0);
-  n->forward_scratch = copy_bytes(n, X) + copy_bytes(n, W) + copy_bytes(n, BIAS) + workspace(s->forward);
+  n->forward_scratch = workspace(s->forward);
   n->backward_scratch =
-      copy_bytes(n, X) + copy_bytes(n, W) +
-      (workspace(s->data) > workspace(s->weights) ? workspace(s->data) : workspace(s->weights));
+      workspace(s->data) > workspace(s->weights) ? workspace(s->data) : workspace(s->weights);
 out:
   return st;
-}
-
-/* Input i in the type that is multiplied: itself, or a copy at *room, which moves behind it. */
-static enum status take(const struct node *n, int i, struct cuda *cuda, char **room, const void **taken) {
-  const struct linear_state *s = n->state;
-  const struct tensor *t = n->in[i];
-  const size_t bytes = copy_bytes(n, i);
-  *taken = bytes ? *room : t->data;
-  *room += bytes;
-  if (!bytes) return OK;
-  const int64_t count = shape_count(t->shape);
-  return cuda_convert(cuda, *room - bytes, s->factor, t->data, t->layout.element, count, count, false);
 }
 
 static enum status forward(struct node *n, const struct run *run) {
   const struct linear_state *s = n->state;
   struct cuda *cuda = run->device;
-  struct matmul_call call = {.c = n->out->data};
-  char *room = n->scratch_f;
+  const struct matmul_call call = {.a = cuda_factor_at(n->in[X]),
+                                   .b = cuda_factor_at(n->in[W]),
+                                   .bias = n->n_in > BIAS ? cuda_factor_at(n->in[BIAS]) : NULL,
+                                   .c = n->out->data,
+                                   .workspace = n->scratch_f};
   enum status st = OK;
-  TRY(take(n, X, cuda, &room, &call.a));
-  TRY(take(n, W, cuda, &room, &call.b));
-  if (n->n_in > BIAS) TRY(take(n, BIAS, cuda, &room, &call.bias));
-  call.workspace = room;
+  TRY(cuda_make_factors(cuda, n));
   TRY(matmul_run(s->forward, cuda->stream, &call));
 out:
   return st;
@@ -106,11 +86,12 @@ out:
 /* Of x or w: the gradient of y times the other one. */
 static enum status backward_product(const struct node *n, struct cuda *cuda, int of) {
   const struct linear_state *s = n->state;
-  struct matmul_call call = {.a = n->out->grad, .c = n->in_grad[of], .accumulate = n->accumulate[of]};
-  char *room = n->scratch_b;
-  enum status st = take(n, of == X ? W : X, cuda, &room, &call.b);
-  call.workspace = room;
-  return st == OK ? matmul_run(of == X ? s->data : s->weights, cuda->stream, &call) : st;
+  const struct matmul_call call = {.a = n->out->grad,
+                                   .b = cuda_factor_at(n->in[of == X ? W : X]),
+                                   .c = n->in_grad[of],
+                                   .workspace = n->scratch_b,
+                                   .accumulate = n->accumulate[of]};
+  return matmul_run(of == X ? s->data : s->weights, cuda->stream, &call);
 }
 
 static enum status backward(struct node *n, const struct run *run) {
