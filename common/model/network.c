@@ -28,7 +28,7 @@ enum status network_open(struct network **out, const struct network_config *c) {
                                                    .mode = c->mode,
                                                    .threads = c->threads,
                                                    .precision = c->precision,
-                                                   .deterministic = c->deterministic}));
+                                                   .plans = c->plans}));
   TRY(model_open(&w->model, w->graph, c->model));
   w->input = graph_input(w->graph, "images", (struct shape){4, {c->batch, 3, c->size, c->size}});
   w->output = backbone(w->model, w->input, 1);

@@ -12,7 +12,7 @@ struct network_config {
   const char *device;
   int threads;
   enum precision precision;
-  bool deterministic;
+  enum plans plans;
 };
 
 struct network;

@@ -16,6 +16,9 @@ const struct opt device_opts[] = {
      precisions},
     {"deterministic", OPT_BOOL, AT(deterministic), NULL,
      "the same bytes in every run on the same GPU, at some cost; ref and cpu always give them"},
+    {"tune", OPT_BOOL, AT(tune), NULL,
+     "on cuda: try several algorithms for every convolution and product before the first step and keep the "
+     "fastest; bytes then differ from run to run"},
     {0}};
 #undef AT
 
@@ -27,6 +30,11 @@ enum status device_options_check(const struct device_options *o) {
     return fail(E_ARG,
                 "--precision %s: only --device cuda has the choice; ref computes in float64, cpu in float32",
                 o->precision);
+  if (o->tune && strncmp(o->device, "cuda", 4) != 0)
+    return fail(E_ARG, "--tune: only --device cuda has algorithms to choose from");
+  if (o->tune && o->deterministic)
+    return fail(E_ARG,
+                "--tune chooses by the clock, --deterministic does not allow that; leave one of them out");
   return OK;
 }
 
@@ -44,4 +52,8 @@ enum precision device_precision(const struct device_options *o) {
   const char *name = o->precision ? o->precision : "f32";
   for (const char *at = precisions; strncmp(at, name, strlen(name)) != 0; place++) at = strchr(at, '|') + 1;
   return (enum precision)place;
+}
+
+enum plans device_plans(const struct device_options *o) {
+  return o->tune ? PLANS_MEASURED : o->deterministic ? PLANS_DETERMINISTIC : PLANS_SUGGESTED;
 }

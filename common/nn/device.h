@@ -9,7 +9,7 @@ struct device_options {
   const char *device;
   int64_t threads;       /* 0: all cores */
   const char *precision; /* NULL: f32 */
-  bool deterministic;
+  bool deterministic, tune;
 };
 
 extern const struct opt device_opts[]; /* for an OPT_TABLE */
@@ -22,5 +22,6 @@ enum status device_options_resolve(struct device_options *o);
 
 /* Of options that were accepted. */
 enum precision device_precision(const struct device_options *o);
+enum plans device_plans(const struct device_options *o);
 
 #endif

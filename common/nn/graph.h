@@ -44,6 +44,13 @@ enum precision {
   PRECISION_BF16 /* activations and their gradients in 16 bits; parameters, statistics and losses in float32 */
 };
 
+/* How "cuda" chooses between algorithms of NVIDIA's libraries; "ref" and "cpu" have no choice. */
+enum plans {
+  PLANS_SUGGESTED,
+  PLANS_DETERMINISTIC, /* suggested, of those that give the same bytes in every run on the same GPU */
+  PLANS_MEASURED /* the fastest when graph_plan tries them: other ones, and other bytes, from run to run */
+};
+
 struct graph_config {
   const char *device; /* "ref" (float64), "cpu", "cuda[:N]" */
   enum graph_mode mode;
@@ -51,8 +58,7 @@ struct graph_config {
   bool
       plan_only; /* graph_plan takes no memory for tensors; the graph can be looked at but neither filled nor run */
   enum precision precision;
-  bool
-      deterministic; /* the same bytes on the same GPU, whatever it costs; "ref" and "cpu" always give them */
+  enum plans plans;
 };
 
 /* Errors: E_ARG (unknown device; lists them), E_DEVICE (what is missing), E_MEMORY. */

@@ -69,7 +69,7 @@ enum status weights_source_network(struct network **out, const struct weights_so
                                   .device = device->device,
                                   .threads = (int)device->threads,
                                   .precision = device_precision(device),
-                                  .deterministic = device->deterministic};
+                                  .plans = device_plans(device)};
   enum status st = OK;
   memcpy(config.mean, s->mean, sizeof config.mean);
   memcpy(config.std, s->std, sizeof config.std);

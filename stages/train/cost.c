@@ -175,7 +175,7 @@ static enum status run_round(struct cost_run *r, struct subject *s) {
                                        .third_height = o->third_size,
                                        .third_width = o->third_size,
                                        .precision = device_precision(&o->device),
-                                       .deterministic = o->device.deterministic},
+                                       .plans = device_plans(&o->device)},
                  &o->optimiser));
   s->work = trial_work(&t, &r->roofline);
   s->arena_bytes = graph_arena_bytes(t.step->graph);

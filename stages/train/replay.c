@@ -141,7 +141,7 @@ static enum status replay_open(struct replay *r, struct replay_options *o) {
                                .third_height = x3 ? x3->shape[2] : 0,
                                .third_width = x3 ? x3->shape[3] : 0,
                                .precision = device_precision(&o->device),
-                               .deterministic = o->device.deterministic};
+                               .plans = device_plans(&o->device)};
   TRY(step_open(&r->step, &config));
   TRY(weights_load(r->step->model, r->weights, o->weights, false));
   TRY(step_optimiser(&r->updater, r->step, &o->optimiser));

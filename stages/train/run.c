@@ -58,6 +58,6 @@ enum status run_open_step(struct run *run, bool plan_only) {
                                                                .third_width = run->third_size,
                                                                .plan_only = plan_only,
                                                                .precision = device_precision(&o->device),
-                                                               .deterministic = o->device.deterministic});
+                                                               .plans = device_plans(&o->device)});
   return st == OK ? fit_policy(run) : st;
 }

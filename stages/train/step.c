@@ -74,7 +74,7 @@ enum status step_open(struct step **out, const struct step_config *c) {
                                                    .threads = c->threads,
                                                    .plan_only = c->plan_only,
                                                    .precision = c->precision,
-                                                   .deterministic = c->deterministic}));
+                                                   .plans = c->plans}));
   TRY(model_open(&s->model, s->graph, c->model));
   if (s->base->target_momentum) TRY(model_open_target(&s->target, s->model));
   TRY(build(s, c));

@@ -15,7 +15,7 @@ struct step_config {
   int64_t third_height, third_width; /* the third view's sides in pixels; 0: there is none */
   bool plan_only;                    /* to look at, not to run: no memory is taken */
   enum precision precision;
-  bool deterministic;
+  enum plans plans;
 };
 
 /* Builds and plans the graph for training; parameters are not set yet. Strings of the options are borrowed.

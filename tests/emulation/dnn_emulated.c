@@ -105,3 +105,9 @@ enum status dnn_conv_run(struct dnn_conv *conv, void *stream, void *x, void *w, 
   return emulation_enqueue(stream, work, &run, sizeof run) == cudaSuccess ? OK
                                                                           : fail(E_DEVICE, "convolution");
 }
+
+/* Once on that memory: whatever else it is needed for shows. */
+enum status dnn_conv_measure(struct dnn_conv *conv, void *stream, void *x, void *w, void *y,
+                             void *workspace) {
+  return dnn_conv_run(conv, stream, x, w, y, workspace);
+}

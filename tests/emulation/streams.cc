@@ -2,9 +2,11 @@
  * values, every time. */
 #include "streams.h"
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <memory>
 #include <vector>
 
 #include "emulation.h"
@@ -26,6 +28,7 @@ struct CUstream_st {
 struct CUevent_st {
   CUstream_st *stream = nullptr;
   size_t position = 0;
+  std::shared_ptr<double> ms; /* when the stream came past it; of events that take the time */
 };
 
 namespace {
@@ -42,6 +45,11 @@ void drain(CUstream_st *stream, size_t position) {
     emulation_end_access();
     stream->done++;
   }
+}
+
+double now_ms() {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 cudaError_t refuse_recording(CUstream_st *stream) {
@@ -137,8 +145,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   return emulation::enqueue(stream, [other, position] { drain(other, position); });
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
   *event = new CUevent_st;
+  if (!(flags & cudaEventDisableTiming)) (*event)->ms = std::make_shared<double>(-1);
   return cudaSuccess;
 }
 
@@ -149,12 +158,25 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   if (stream->recording) return refuse_recording(stream); /* events stay outside of our graphs */
-  *event = CUevent_st{stream, stream->issued};
+  if (event->ms) {
+    event->ms = std::make_shared<double>(-1);
+    emulation::enqueue(stream, [ms = event->ms] { *ms = now_ms(); });
+  }
+  event->stream = stream;
+  event->position = stream->issued;
   return cudaSuccess;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (event->stream) drain(event->stream, event->position);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end) {
+  if (!start->ms || !end->ms || !start->stream || !end->stream)
+    return emulation::set_error(cudaErrorInvalidResourceHandle);
+  if (*start->ms < 0 || *end->ms < 0) return emulation::set_error(cudaErrorNotReady);
+  *ms = (float)(*end->ms - *start->ms);
   return cudaSuccess;
 }
 

@@ -83,7 +83,7 @@ static void check_repeats(const struct op_case *c, enum precision precision) {
   struct graph *g = NULL;
   OP_OK(graph_open(
       &g, &(struct graph_config){
-              .device = "cuda", .mode = GRAPH_TRAIN, .precision = precision, .deterministic = true}));
+              .device = "cuda", .mode = GRAPH_TRAIN, .precision = precision, .plans = PLANS_DETERMINISTIC}));
   struct value y = c->build(g, c->arg);
   graph_output(g, "y", y);
   if (graph_plan_vjp(g, y) != OK) fail_msg("%s: %s", c->name, fail_message());

@@ -75,7 +75,7 @@ static enum status cuda_open(void **device, const struct graph_config *config) {
   if (!cuda) return fail(E_MEMORY, "out of memory for the cuda backend");
   enum status st = OK;
   cuda->precision = config->precision;
-  cuda->deterministic = config->deterministic;
+  cuda->plans = config->plans;
   TRY(parse_device(config->device, &cuda->device));
   TRY(check_device(cuda->device));
   TRY(cuda_check(cudaSetDevice(cuda->device), "choosing the GPU"));
@@ -92,7 +92,7 @@ out:
 
 enum status cuda_need_dnn(struct cuda *cuda) {
   if (cuda->dnn) return OK;
-  return dnn_open(&cuda->dnn, &(struct dnn_config){.deterministic = cuda->deterministic});
+  return dnn_open(&cuda->dnn, &(struct dnn_config){.plans = cuda->plans});
 }
 
 enum status cuda_need_blas(struct cuda *cuda) { return cuda->blas ? OK : blas_open(&cuda->blas); }

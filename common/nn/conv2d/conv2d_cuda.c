@@ -92,6 +92,8 @@ out:
   return st;
 }
 
+/* --- Running --- */
+
 static enum status forward(struct node *n, const struct run *run) {
   const struct conv_state *s = n->state;
   struct cuda *cuda = run->device;
@@ -120,22 +122,45 @@ out:
   return st;
 }
 
+static struct dnn_conv *by_data(const struct node *n) {
+  const struct conv_state *s = n->state;
+  return n->accumulate[0] && !s->apart_x ? s->add_to_data : s->data;
+}
+
+static void *x_gradient_at(const struct node *n) {
+  const struct conv_state *s = n->state;
+  return s->apart_x ? n->scratch_b : n->in_grad[0];
+}
+
 static enum status backward_data(const struct node *n, struct cuda *cuda) {
   const struct conv_state *s = n->state;
-  const bool adds = n->accumulate[0];
-  struct dnn_conv *conv = adds && !s->apart_x ? s->add_to_data : s->data;
-  void *dx = s->apart_x ? n->scratch_b : n->in_grad[0];
-  enum status st = dnn_conv_run(conv, cuda->stream, dx, cuda_factor_at(n->in[1]), n->out->grad,
+  void *dx = x_gradient_at(n);
+  enum status st = dnn_conv_run(by_data(n), cuda->stream, dx, cuda_factor_at(n->in[1]), n->out->grad,
                                 at(n->scratch_b, s->x_bytes + s->w_bytes));
   if (st != OK || !s->apart_x) return st;
   return cuda_convert(cuda, n->in_grad[0], n->in[0]->layout.element, dx, s->factor, s->x_count, s->x_count,
-                      adds);
+                      n->accumulate[0]);
 }
 
 static enum status backward(struct node *n, const struct run *run) {
   enum status st = OK;
   if (n->in_grad[1]) TRY(backward_weights(n, run->device));
   if (n->in_grad[0]) TRY(backward_data(n, run->device));
+out:
+  return st;
+}
+
+/* With PLANS_MEASURED, on the memory of the steps to come. */
+static enum status bind(struct node *n, const struct run *run) {
+  const struct conv_state *s = n->state;
+  const struct cuda *cuda = run->device;
+  void *x = cuda_factor_at(n->in[0]), *w = cuda_factor_at(n->in[1]), *y_grad = n->out->grad,
+       *room = at(n->scratch_b, s->x_bytes + s->w_bytes);
+  enum status st = OK;
+  if (cuda->plans != PLANS_MEASURED) return OK;
+  TRY(dnn_conv_measure(s->forward, cuda->stream, x, w, n->out->data, n->scratch_f));
+  if (n->in_grad[1]) TRY(dnn_conv_measure(s->weights, cuda->stream, x, w_gradient_at(n), y_grad, room));
+  if (n->in_grad[0]) TRY(dnn_conv_measure(by_data(n), cuda->stream, x_gradient_at(n), w, y_grad, room));
 out:
   return st;
 }
@@ -154,6 +179,7 @@ const struct kernel kernel_conv2d_cuda = {.op = "conv2d",
                                           .backend = "cuda",
                                           .accumulates = true,
                                           .prepare = prepare,
+                                          .bind = bind,
                                           .forward = forward,
                                           .backward = backward,
                                           .release = release};

@@ -23,7 +23,7 @@ struct twins {
 struct cuda {
   int device, processors; /* streaming multiprocessors */
   enum precision precision;
-  bool deterministic;
+  enum plans plans;
   cudaStream_t stream;      /* of all computation */
   const float *bn_momentum; /* on the device: run->bn_momentum of the step that runs there */
   bool replays;             /* a recorded step will be launched: kernels are not (launch.cuh sees to it) */

@@ -1,4 +1,4 @@
-/* A plan is the library's first suggestion, by its own heuristics, that keeps our conditions: precompiled (the
+/* A plan is the library's first suggestion, or of its first ones that which is fastest when it is tried, by its own heuristics, that keeps our conditions: precompiled (the
  * others need a compiler at run time and seconds each), float32 sums, no rounding of inputs that the precision
  * does not allow, within the workspace limit, and deterministic where that is asked for. Where the precision is one of
  * the tensor cores, suggestions that leave them idle come last: for some small strided convolutions the heuristics
@@ -11,28 +11,49 @@
 
 #include "base/log.h"
 #include "nn/cuda/descriptor.h"
+#include "nn/cuda/fastest.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
 enum { MAX_CONFIGS = 64 }; /* suggestions looked at per heuristic; it gives about ten */
+enum { MAX_PLANS = 8 };    /* to be measured */
+
+/* Plans to be measured beside the first may not need more workspace than this or the first: it is memory of every step. */
+static const size_t rival_workspace = (size_t)64 << 20;
 
 struct dnn {
   struct cudnn_functions api;
   cudnnHandle_t handle;            /* NULL when the device is only described */
   cudnnBackendDescriptor_t device; /* NULL when it is there */
-  bool deterministic;
+  enum plans plans;
   size_t workspace_limit;
+  struct measured *measured; /* by PLANS_MEASURED */
+  size_t n_measured, measured_room;
 };
 
 enum tensor_id { ID_X = 1, ID_W, ID_Y };
 
-struct dnn_conv {
-  struct dnn *dnn;
-  cudnnBackendDescriptor_t config, plan;
+struct plan {
+  cudnnBackendDescriptor_t config, plan; /* the first lives as long as the second */
   size_t workspace;
   char text[160];
+};
+
+struct dnn_conv {
+  struct dnn *dnn;
+  struct dnn_conv_shape shape;
+  enum dnn_pass pass;
+  struct plan plans[MAX_PLANS]; /* the best first, as far as is known */
+  int n_plans;
   cudnnBackendDescriptor_t pack; /* the plan's arguments, made for these addresses */
   void *addresses[3], *pack_workspace;
+};
+
+/* Which of its plans was the fastest for a convolution. */
+struct measured {
+  struct dnn_conv_shape shape;
+  enum dnn_pass pass;
+  int best;
 };
 
 /* --- Device --- */
@@ -49,7 +70,7 @@ enum status dnn_open(struct dnn **out, const struct dnn_config *config) {
   *out = NULL;
   if (!dnn) return fail(E_MEMORY, "out of memory for cuDNN");
   enum status st = OK;
-  dnn->deterministic = config->deterministic;
+  dnn->plans = config->plans;
   dnn->workspace_limit = config->workspace_limit ? config->workspace_limit : (size_t)1 << 30;
   TRY(libraries_cudnn(&dnn->api));
   if (config->device) {
@@ -69,6 +90,7 @@ void dnn_close(struct dnn **dnn) {
   if (!d) return;
   if (d->device) descriptor_free(&d->api, &d->device);
   if (d->handle) d->api.cudnnDestroy(d->handle);
+  free(d->measured);
   free(d);
 }
 
@@ -201,14 +223,26 @@ static enum verdict judge(const struct search *s, uint32_t numerical, uint32_t b
   if (s->precision == PRECISION_F32) imprecise |= NOTE(TENSOR_CORE) | NOTE(FFT) | NOTE(WINOGRAD);
   if (numerical & imprecise) return IMPRECISE;
   if (s->tensor_cores && !(numerical & NOTE(TENSOR_CORE))) return SLOW;
-  if (s->conv->dnn->deterministic && numerical & NOTE(NONDETERMINISTIC)) return UNSTEADY;
+  if (s->conv->dnn->plans == PLANS_DETERMINISTIC && numerical & NOTE(NONDETERMINISTIC)) return UNSTEADY;
   return behaviour & 1U << CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION ? COMPILED : ACCEPTED;
+}
+
+static size_t workspace_limit(const struct dnn_conv *conv) {
+  const size_t first = conv->plans[0].workspace;
+  if (!conv->n_plans) return conv->dnn->workspace_limit;
+  return first > rival_workspace ? first : rival_workspace;
+}
+
+static void free_plan(const struct dnn *dnn, struct plan *plan) {
+  descriptor_free(&dnn->api, &plan->plan);
+  descriptor_free(&dnn->api, &plan->config);
 }
 
 /* Makes the plan of one suggestion; only memory within the limit and support for the shape are left to see. */
 static enum verdict make_plan(const struct search *s, cudnnBackendDescriptor_t config) {
   struct dnn_conv *conv = s->conv;
   const struct dnn *dnn = conv->dnn;
+  struct plan *plan = &conv->plans[conv->n_plans];
   const struct attribute attributes[] = {
       {CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &config},
       dnn->handle ? (struct attribute){CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &dnn->handle}
@@ -216,26 +250,26 @@ static enum verdict make_plan(const struct search *s, cudnnBackendDescriptor_t c
                                        &dnn->device}};
   int64_t workspace = 0;
   if (descriptor_try(&dnn->api, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, attributes, COUNT(attributes),
-                     &conv->plan) != CUDNN_STATUS_SUCCESS ||
-      dnn->api.cudnnBackendGetAttribute(conv->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
+                     &plan->plan) != CUDNN_STATUS_SUCCESS ||
+      dnn->api.cudnnBackendGetAttribute(plan->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
                                         CUDNN_TYPE_INT64, 1, NULL, &workspace) != CUDNN_STATUS_SUCCESS) {
-    descriptor_free(&dnn->api, &conv->plan);
+    descriptor_free(&dnn->api, &plan->plan);
     return UNSUPPORTED;
   }
-  if ((size_t)workspace > dnn->workspace_limit) {
-    descriptor_free(&dnn->api, &conv->plan);
+  if ((size_t)workspace > workspace_limit(conv)) {
+    descriptor_free(&dnn->api, &plan->plan);
     return TOO_LARGE;
   }
-  conv->workspace = (size_t)workspace;
+  plan->workspace = (size_t)workspace;
   return ACCEPTED;
 }
 
 static void describe(const struct search *s, int64_t engine, uint32_t notes) {
-  snprintf(s->conv->text, sizeof s->conv->text, "engine %lld, suggestion %d%s%s%s, workspace %.1f MiB",
+  struct plan *plan = &s->conv->plans[s->conv->n_plans];
+  snprintf(plan->text, sizeof plan->text, "engine %lld, suggestion %d%s%s%s, workspace %.1f MiB",
            (long long)engine, s->suggestions, notes & NOTE(TENSOR_CORE) ? ", tensor cores" : "",
            notes & NOTE(WINOGRAD) ? ", Winograd" : "",
-           notes & NOTE(NONDETERMINISTIC) ? ", not deterministic" : "",
-           (double)s->conv->workspace / (1 << 20));
+           notes & NOTE(NONDETERMINISTIC) ? ", not deterministic" : "", (double)plan->workspace / (1 << 20));
 }
 
 static enum verdict consider(struct search *s, cudnnBackendDescriptor_t config) {
@@ -267,6 +301,7 @@ static enum status search_by(struct search *s, cudnnBackendDescriptor_t graph, c
       {CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode},
       {CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &dnn->device}};
   cudnnBackendDescriptor_t heuristic = NULL, configs[MAX_CONFIGS] = {NULL};
+  const int wanted = dnn->plans == PLANS_MEASURED ? MAX_PLANS : 1;
   int64_t count = 0;
   enum status st = OK;
   if (descriptor_try(&dnn->api, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, attributes, dnn->device ? 3 : 2,
@@ -282,11 +317,12 @@ static enum status search_by(struct search *s, cudnnBackendDescriptor_t graph, c
                                                          CUDNN_TYPE_BACKEND_DESCRIPTOR, MAX_CONFIGS, &count,
                                                          configs),
                        "heuristic"));
-  for (int64_t i = 0; i < count && i < MAX_CONFIGS && !s->conv->plan; i++) {
+  for (int64_t i = 0; i < count && i < MAX_CONFIGS && s->conv->n_plans < wanted; i++) {
+    const enum verdict verdict = consider(s, configs[i]);
     s->suggestions++;
-    s->count[consider(s, configs[i])]++;
-    if (!s->conv->plan) continue;
-    s->conv->config = configs[i]; /* lives as long as its plan */
+    s->count[verdict]++;
+    if (verdict != ACCEPTED) continue;
+    s->conv->plans[s->conv->n_plans++].config = configs[i];
     configs[i] = NULL;
   }
 out:
@@ -310,9 +346,9 @@ static enum status no_plan(const struct search *s, const char *convolution) {
               "cuDNN has no %s%s: of %d suggestions %d are not deterministic, %d round too much, %d need a "
               "compiler, %d "
               "need more than %zu MiB of workspace, %d do not support it here",
-              convolution, dnn->deterministic ? ", deterministic" : "", s->suggestions, s->count[UNSTEADY],
-              s->count[IMPRECISE], s->count[COMPILED], s->count[TOO_LARGE], dnn->workspace_limit >> 20,
-              s->count[UNSUPPORTED]);
+              convolution, dnn->plans == PLANS_DETERMINISTIC ? ", deterministic" : "", s->suggestions,
+              s->count[UNSTEADY], s->count[IMPRECISE], s->count[COMPILED], s->count[TOO_LARGE],
+              dnn->workspace_limit >> 20, s->count[UNSUPPORTED]);
 }
 
 /* --- Convolutions --- */
@@ -329,7 +365,7 @@ static enum status check_shape(const struct dnn_conv_shape *s) {
 
 static enum status search(struct search *s, cudnnBackendDescriptor_t graph) {
   enum status st = search_by(s, graph, CUDNN_HEUR_MODE_A);
-  return st == OK && !s->conv->plan ? search_by(s, graph, CUDNN_HEUR_MODE_FALLBACK) : st;
+  return st == OK && !s->conv->n_plans ? search_by(s, graph, CUDNN_HEUR_MODE_FALLBACK) : st;
 }
 
 enum status dnn_conv_open(struct dnn_conv **out, struct dnn *dnn, const struct dnn_conv_shape *shape,
@@ -340,6 +376,8 @@ enum status dnn_conv_open(struct dnn_conv **out, struct dnn *dnn, const struct d
   struct dnn_conv *conv = calloc(1, sizeof *conv);
   if (!conv) return fail(E_MEMORY, "out of memory for a convolution");
   conv->dnn = dnn;
+  conv->shape = *shape;
+  conv->pass = pass;
   struct search fast = {.conv = conv, .precision = shape->precision, .tensor_cores = true},
                 any = {.conv = conv, .precision = shape->precision};
   cudnnBackendDescriptor_t graph = NULL;
@@ -347,9 +385,10 @@ enum status dnn_conv_open(struct dnn_conv **out, struct dnn *dnn, const struct d
   name_convolution(name, shape, pass);
   TRY(make_graph(dnn, shape, pass, &graph));
   if (shape->precision != PRECISION_F32) TRY(search(&fast, graph));
-  if (!conv->plan) TRY(search(&any, graph));
-  if (!conv->plan) TRY(no_plan(&any, name));
-  log_debug("cuDNN: %s: %s", name, conv->text);
+  if (!conv->n_plans) TRY(search(&any, graph));
+  if (!conv->n_plans) TRY(no_plan(&any, name));
+  log_debug("cuDNN: %s: %s%s", name, conv->plans[0].text,
+            conv->n_plans > 1 ? ", and others to be measured" : "");
 out:
   descriptor_free(&dnn->api, &graph);
   if (st != OK) dnn_conv_close(&conv);
@@ -362,13 +401,18 @@ void dnn_conv_close(struct dnn_conv **conv) {
   *conv = NULL;
   if (!c) return;
   descriptor_free(&c->dnn->api, &c->pack);
-  descriptor_free(&c->dnn->api, &c->plan);
-  descriptor_free(&c->dnn->api, &c->config);
+  for (int i = 0; i < c->n_plans; i++) free_plan(c->dnn, &c->plans[i]);
   free(c);
 }
 
-size_t dnn_conv_workspace(const struct dnn_conv *conv) { return conv->workspace; }
-const char *dnn_conv_plan(const struct dnn_conv *conv) { return conv->text; }
+size_t dnn_conv_workspace(const struct dnn_conv *conv) {
+  size_t most = 0;
+  for (int i = 0; i < conv->n_plans; i++)
+    if (conv->plans[i].workspace > most) most = conv->plans[i].workspace;
+  return most;
+}
+
+const char *dnn_conv_plan(const struct dnn_conv *conv) { return conv->plans[0].text; }
 
 /* The plan's arguments: made on the first run, since kernels are run on the same addresses every step. */
 static enum status pack_arguments(struct dnn_conv *conv, void *const addresses[3], void *workspace) {
@@ -388,13 +432,85 @@ static enum status pack_arguments(struct dnn_conv *conv, void *const addresses[3
                          COUNT(attributes), &conv->pack);
 }
 
-enum status dnn_conv_run(struct dnn_conv *conv, void *stream, void *x, void *w, void *y, void *workspace) {
+static enum status run_plan(struct dnn_conv *conv, const struct plan *plan, void *stream, void *x, void *w,
+                            void *y, void *workspace) {
   struct dnn *dnn = conv->dnn;
   if (!dnn->handle) return fail(E_DEVICE, "a convolution planned for a described device cannot be run");
   enum status st = pack_arguments(conv, (void *[]){x, w, y}, workspace);
   if (st == OK)
     st = descriptor_check(&dnn->api, dnn->api.cudnnSetStream(dnn->handle, stream), "cudnnSetStream");
   if (st != OK) return st;
-  return descriptor_check(&dnn->api, dnn->api.cudnnBackendExecute(dnn->handle, conv->plan, conv->pack),
+  return descriptor_check(&dnn->api, dnn->api.cudnnBackendExecute(dnn->handle, plan->plan, conv->pack),
                           "convolution");
+}
+
+enum status dnn_conv_run(struct dnn_conv *conv, void *stream, void *x, void *w, void *y, void *workspace) {
+  return run_plan(conv, &conv->plans[0], stream, x, w, y, workspace);
+}
+
+/* --- Measuring --- */
+
+static bool is_same(const struct dnn_conv_shape *a, const struct dnn_conv_shape *b) {
+  return a->n == b->n && a->c == b->c && a->h == b->h && a->w == b->w && a->o == b->o && a->k == b->k &&
+         a->stride == b->stride && a->pad == b->pad && a->precision == b->precision;
+}
+
+static const struct measured *measured_before(const struct dnn_conv *conv) {
+  const struct dnn *dnn = conv->dnn;
+  for (size_t i = 0; i < dnn->n_measured; i++) {
+    const struct measured *m = &dnn->measured[i];
+    if (m->pass == conv->pass && is_same(&m->shape, &conv->shape)) return m;
+  }
+  return NULL;
+}
+
+static enum status remember(const struct dnn_conv *conv, int best) {
+  struct dnn *dnn = conv->dnn;
+  if (dnn->n_measured == dnn->measured_room) {
+    const size_t room = dnn->measured_room ? 2 * dnn->measured_room : 64;
+    struct measured *grown = realloc(dnn->measured, room * sizeof *grown);
+    if (!grown) return fail(E_MEMORY, "out of memory for cuDNN");
+    dnn->measured = grown;
+    dnn->measured_room = room;
+  }
+  dnn->measured[dnn->n_measured++] = (struct measured){conv->shape, conv->pass, best};
+  return OK;
+}
+
+/* Of all plans one is left. */
+static void keep(struct dnn_conv *conv, int best) {
+  const struct plan kept = conv->plans[best];
+  for (int i = 0; i < conv->n_plans; i++)
+    if (i != best) free_plan(conv->dnn, &conv->plans[i]);
+  conv->plans[0] = kept;
+  conv->n_plans = 1;
+}
+
+struct trial_run {
+  struct dnn_conv *conv;
+  void *stream, *x, *w, *y, *workspace;
+};
+
+static enum status try_plan(void *context, int i) {
+  const struct trial_run *t = context;
+  return run_plan(t->conv, &t->conv->plans[i], t->stream, t->x, t->w, t->y, t->workspace);
+}
+
+enum status dnn_conv_measure(struct dnn_conv *conv, void *stream, void *x, void *w, void *y,
+                             void *workspace) {
+  const struct measured *before = measured_before(conv);
+  int best = before ? before->best : 0;
+  char name[200];
+  enum status st = OK;
+  if (conv->n_plans < 2) return OK;
+  if (!before) {
+    TRY(fastest(stream, conv->n_plans, try_plan, &(struct trial_run){conv, stream, x, w, y, workspace},
+                &best));
+    TRY(remember(conv, best));
+    name_convolution(name, &conv->shape, conv->pass);
+    log_debug("cuDNN: %s: the fastest is %s", name, conv->plans[best].text);
+  }
+  keep(conv, best);
+out:
+  return st;
 }

@@ -20,7 +20,7 @@ extern "C" {
 struct dnn;
 
 struct dnn_config {
-  bool deterministic;     /* only plans that give the same bytes on every run */
+  enum plans plans;
   size_t workspace_limit; /* bytes; 0: 1 GiB */
   const char *device;     /* NULL: the calling thread's current device. Else a device's properties as JSON:
                            * plans are made for it without it, and cannot be run */
@@ -53,12 +53,16 @@ enum status dnn_conv_open(struct dnn_conv **out, struct dnn *dnn, const struct d
                           enum dnn_pass pass);
 void dnn_conv_close(struct dnn_conv **conv); /* accepts NULL; nulls. Before its dnn */
 
-size_t dnn_conv_workspace(const struct dnn_conv *conv); /* bytes that a run needs */
+size_t dnn_conv_workspace(const struct dnn_conv *conv); /* bytes that a run or dnn_conv_measure needs */
 const char *dnn_conv_plan(const struct dnn_conv *conv); /* the choice, for people */
 
 /* Overwrites (DNN_ADD_TO_DATA: adds to) what the pass computes: y, x, or w; the two others are only read. Nothing is waited for.
  * stream: a cudaStream_t. Errors: E_DEVICE. */
 enum status dnn_conv_run(struct dnn_conv *conv, void *stream, void *x, void *w, void *y, void *workspace);
+
+/* With PLANS_MEASURED, once, before the first run: runs each plan there is on this memory, of whose result nothing is left, and keeps the
+ * fastest; a convolution that was measured before gets the same plan. Waits for the stream. Errors: E_DEVICE. */
+enum status dnn_conv_measure(struct dnn_conv *conv, void *stream, void *x, void *w, void *y, void *workspace);
 
 /* P and Q. */
 static inline int64_t dnn_conv_out(int64_t size, const struct dnn_conv_shape *s) {

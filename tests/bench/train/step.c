@@ -169,7 +169,7 @@ static enum status run(void *state) {
                                        .third_height = third,
                                        .third_width = third,
                                        .precision = device_precision(&o->device),
-                                       .deterministic = o->device.deterministic},
+                                       .plans = device_plans(&o->device)},
                  &o->optimiser));
   TRY(measure(o, &t));
 out:

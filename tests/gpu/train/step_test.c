@@ -24,7 +24,7 @@ static float *weights_after(enum precision precision, bool observed, int64_t *co
                                          .width = 32,
                                          .device = "cuda",
                                          .precision = precision,
-                                         .deterministic = true},
+                                         .plans = PLANS_DETERMINISTIC},
                    &(struct optimiser_options){.lr = 0.03, .momentum = 0.9, .weight_decay = 5e-4}));
   if (observed) graph_observe(t.step->graph, called, &calls);
   for (int i = 0; i < STEPS; i++) CHECK(trial_step(&t, 0.03, NULL));

@@ -58,9 +58,9 @@ static const struct convolutions *networks(void) {
   return &all;
 }
 
-static struct dnn *open_device(const char *device, bool deterministic) {
+static struct dnn *open_device(const char *device, enum plans plans) {
   struct dnn *dnn = NULL;
-  enum status st = dnn_open(&dnn, &(struct dnn_config){.deterministic = deterministic, .device = device});
+  enum status st = dnn_open(&dnn, &(struct dnn_config){.plans = plans, .device = device});
   if (st == E_DEVICE && strstr(fail_message(), "not found")) {
     print_message("%s\n", fail_message());
     skip();
@@ -70,7 +70,7 @@ static struct dnn *open_device(const char *device, bool deterministic) {
 }
 
 static void check_plan(struct dnn *dnn, const struct dnn_conv_shape *s, enum dnn_pass pass,
-                       bool deterministic) {
+                       enum plans plans) {
   struct dnn_conv *conv = NULL;
   if (dnn_conv_open(&conv, dnn, s, pass) != OK) fail_msg("%s", fail_message());
   const char *plan = dnn_conv_plan(conv);
@@ -79,25 +79,25 @@ static void check_plan(struct dnn *dnn, const struct dnn_conv_shape *s, enum dnn
                   (int)s->o, (int)s->k, (int)s->stride, precision_name(s->precision), plan);
   }
   assert_true(dnn_conv_workspace(conv) <= (size_t)1 << 30);
-  if (deterministic) assert_null(strstr(plan, "not deterministic"));
+  if (plans == PLANS_DETERMINISTIC) assert_null(strstr(plan, "not deterministic"));
   if (s->precision == PRECISION_F32) assert_null(strstr(plan, "tensor cores"));
   if (s->precision == PRECISION_BF16) assert_non_null(strstr(plan, "tensor cores"));
   dnn_conv_close(&conv);
   assert_null(conv);
 }
 
-static void check_device(const char *device, bool deterministic) {
+static void check_device(const char *device, enum plans plans) {
   const struct convolutions *all = networks();
-  struct dnn *dnn = open_device(device, deterministic);
+  struct dnn *dnn = open_device(device, plans);
   for (int i = 0; i < all->count; i++) {
     for (int precision = PRECISION_F32; precision <= PRECISION_BF16; precision++) {
       struct dnn_conv_shape s = all->shape[i];
       s.precision = (enum precision)precision;
-      check_plan(dnn, &s, DNN_FORWARD, deterministic);
-      check_plan(dnn, &s, DNN_BACKWARD_WEIGHTS, deterministic);
+      check_plan(dnn, &s, DNN_FORWARD, plans);
+      check_plan(dnn, &s, DNN_BACKWARD_WEIGHTS, plans);
       if (s.c == STEM_CHANNELS) continue; /* images have no gradient */
-      check_plan(dnn, &s, DNN_BACKWARD_DATA, deterministic);
-      check_plan(dnn, &s, DNN_ADD_TO_DATA, deterministic);
+      check_plan(dnn, &s, DNN_BACKWARD_DATA, plans);
+      check_plan(dnn, &s, DNN_ADD_TO_DATA, plans);
     }
   }
   dnn_close(&dnn);
@@ -105,26 +105,26 @@ static void check_device(const char *device, bool deterministic) {
 
 static void every_convolution_has_a_plan_on_sm_80(void **state) {
   (void)state;
-  check_device(DEVICE_A100, false);
+  check_device(DEVICE_A100, PLANS_SUGGESTED);
 }
 static void every_convolution_has_a_plan_on_sm_90(void **state) {
   (void)state;
-  check_device(DEVICE_H200, false);
+  check_device(DEVICE_H200, PLANS_SUGGESTED);
 }
 static void every_convolution_has_a_deterministic_plan_on_sm_80(void **state) {
   (void)state;
-  check_device(DEVICE_A100, true);
+  check_device(DEVICE_A100, PLANS_DETERMINISTIC);
 }
 static void every_convolution_has_a_deterministic_plan_on_sm_90(void **state) {
   (void)state;
-  check_device(DEVICE_H200, true);
+  check_device(DEVICE_H200, PLANS_DETERMINISTIC);
 }
 
 static void bf16_at_224_px_needs_little_workspace_on_sm_90(void **state) {
   (void)state;
   struct convolutions all = {.count = 0};
   add_network(&all, "resnet50", 512, 224);
-  struct dnn *dnn = open_device(DEVICE_H200, true);
+  struct dnn *dnn = open_device(DEVICE_H200, PLANS_DETERMINISTIC);
   for (int i = 0; i < all.count; i++) {
     for (int pass = DNN_FORWARD; pass <= DNN_ADD_TO_DATA; pass++) {
       struct dnn_conv_shape s = all.shape[i];
@@ -139,6 +139,29 @@ static void bf16_at_224_px_needs_little_workspace_on_sm_90(void **state) {
   dnn_close(&dnn);
 }
 
+/* Beside the first suggestion others, for which a step needs little more memory. */
+static void rivals_are_kept_to_be_measured(void **state) {
+  (void)state;
+  const struct convolutions *all = networks();
+  struct dnn *first = open_device(DEVICE_H200, PLANS_SUGGESTED),
+             *several = open_device(DEVICE_H200, PLANS_MEASURED);
+  for (int i = 0; i < all->count; i++) {
+    struct dnn_conv_shape s = all->shape[i];
+    struct dnn_conv *a = NULL, *b = NULL;
+    s.precision = PRECISION_BF16;
+    if (dnn_conv_open(&a, first, &s, DNN_FORWARD) != OK) fail_msg("%s", fail_message());
+    if (dnn_conv_open(&b, several, &s, DNN_FORWARD) != OK) fail_msg("%s", fail_message());
+    assert_string_equal(dnn_conv_plan(a), dnn_conv_plan(b));
+    assert_true(dnn_conv_workspace(b) >= dnn_conv_workspace(a));
+    assert_true(dnn_conv_workspace(b) <= (size_t)64 << 20);
+    assert_int_equal(dnn_conv_measure(a, NULL, NULL, NULL, NULL, NULL), OK); /* nothing to choose from */
+    dnn_conv_close(&a);
+    dnn_conv_close(&b);
+  }
+  dnn_close(&several);
+  dnn_close(&first);
+}
+
 static void assert_refused(struct dnn *dnn, struct dnn_conv_shape s, enum status want, const char *part) {
   struct dnn_conv *conv = NULL;
   assert_int_equal(dnn_conv_open(&conv, dnn, &s, DNN_FORWARD), want);
@@ -148,7 +171,7 @@ static void assert_refused(struct dnn *dnn, struct dnn_conv_shape s, enum status
 
 static void what_cannot_be_is_said(void **state) {
   (void)state;
-  struct dnn *dnn = open_device(DEVICE_H200, false);
+  struct dnn *dnn = open_device(DEVICE_H200, PLANS_SUGGESTED);
   assert_refused(dnn, (struct dnn_conv_shape){1, 8, 4, 4, 0, 3, 1, 1}, E_SHAPE, "at least 1");
   assert_refused(dnn, (struct dnn_conv_shape){1, 8, 4, 4, 8, 7, 1, 1}, E_SHAPE,
                  "kernel of 7 does not fit into 4x4");
@@ -181,7 +204,7 @@ static size_t workspace_within(size_t limit, const struct dnn_conv_shape *s) {
 static void a_workspace_limit_is_kept(void **state) {
   (void)state;
   const struct convolutions *all = networks();
-  struct dnn *dnn = open_device(DEVICE_H200, false);
+  struct dnn *dnn = open_device(DEVICE_H200, PLANS_SUGGESTED);
   dnn_close(&dnn);
   int limited = 0;
   for (int i = 0; i < all->count; i++) {
@@ -195,9 +218,9 @@ static void a_workspace_limit_is_kept(void **state) {
 
 static void without_a_gpu_cudnn_says_so(void **state) {
   (void)state;
-  struct dnn *dnn = open_device(DEVICE_H200, false);
+  struct dnn *dnn = open_device(DEVICE_H200, PLANS_SUGGESTED);
   dnn_close(&dnn);
-  if (dnn_open(&dnn, &(struct dnn_config){.deterministic = true}) == OK) {
+  if (dnn_open(&dnn, &(struct dnn_config){.plans = PLANS_DETERMINISTIC}) == OK) {
     dnn_close(&dnn);
     skip();
   }
@@ -207,7 +230,7 @@ static void without_a_gpu_cudnn_says_so(void **state) {
 
 static void device_properties_that_are_none_are_said(void **state) {
   (void)state;
-  struct dnn *dnn = open_device(DEVICE_H200, false);
+  struct dnn *dnn = open_device(DEVICE_H200, PLANS_SUGGESTED);
   dnn_close(&dnn);
   assert_int_equal(dnn_open(&dnn, &(struct dnn_config){.device = "{}"}), E_DEVICE);
   assert_null(dnn);
@@ -221,6 +244,7 @@ int main(void) {
       cmocka_unit_test(every_convolution_has_a_deterministic_plan_on_sm_80),
       cmocka_unit_test(every_convolution_has_a_deterministic_plan_on_sm_90),
       cmocka_unit_test(bf16_at_224_px_needs_little_workspace_on_sm_90),
+      cmocka_unit_test(rivals_are_kept_to_be_measured),
       cmocka_unit_test(what_cannot_be_is_said),
       cmocka_unit_test(a_workspace_limit_is_kept),
       cmocka_unit_test(without_a_gpu_cudnn_says_so),

@@ -98,6 +98,17 @@ static void options_out_of_range_are_refused(void **state) {
   assert_int_equal(device_precision(&d), PRECISION_TF32);
   d.precision = NULL;
   assert_int_equal(device_precision(&d), PRECISION_F32);
+  assert_int_equal(device_plans(&d), PLANS_SUGGESTED);
+  d.tune = true;
+  assert_int_equal(device_options_resolve(&d), OK);
+  assert_int_equal(device_plans(&d), PLANS_MEASURED);
+  d.deterministic = true;
+  assert_int_equal(device_options_resolve(&d), E_ARG); /* by the clock, and always the same */
+  d.tune = false;
+  assert_int_equal(device_options_resolve(&d), OK);
+  assert_int_equal(device_plans(&d), PLANS_DETERMINISTIC);
+  d = (struct device_options){.device = "cpu", .tune = true};
+  assert_int_equal(device_options_resolve(&d), E_ARG); /* nothing to choose from */
 }
 
 extern const struct method *const method_registry[];
