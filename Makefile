@@ -65,7 +65,7 @@ override LDFLAGS += -fsanitize=$(SAN)
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: all tests test chaos bench format lint asan tsan fuzz fuzz-targets gpu-programs gpu-programs-here gpu-bundle gpu-bundle-here clean help docs
+.PHONY: all tests cuda-tests test chaos bench format lint asan tsan fuzz fuzz-targets gpu-programs gpu-programs-here gpu-bundle gpu-bundle-here clean help docs
 
 # --- Sources -------------------------------------------------------------------------------------------------------
 
@@ -126,6 +126,7 @@ stage_obj    = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(call stage_sr
 
 all: $(BIN)
 tests: $(UNIT_BIN) $(FUZZ_REPLAY) $(BENCH_BIN)
+cuda-tests: $(filter $(BUILD)/tests/unit/nn/cuda/% $(BUILD)/tests/gpu/%,$(UNIT_BIN)) # of a CUDA build alone
 
 # A stage's archive (all but main.c), so that tests can link what they test.
 define archive_rules
