@@ -28,7 +28,10 @@ static const char *owner_of(const struct node *n) {
 size_t graph_n_nodes(const struct graph *g) { return (size_t)g->n_nodes; }
 
 struct node_cost graph_node_cost(const struct graph *g, size_t i) {
-  const struct node *n = g->nodes[i];
+  return node_cost_of(g, g->nodes[i]);
+}
+
+struct node_cost node_cost_of(const struct graph *g, const struct node *n) {
   const bool backward = g->run.mode == GRAPH_TRAIN && n->out->wants_grad;
   struct node_cost c = {n->op->name, owner_of(n), n->out->shape, {0, 0}, forward_bytes(n), 0};
   if (n->op->flops) c.flops = n->op->flops(n);

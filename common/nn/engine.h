@@ -220,6 +220,7 @@ struct param_block {
 };
 struct param_block graph_param_block(const struct graph *g);
 void graph_observe(struct graph *g, node_observer *observer, void *context);
+struct node_cost node_cost_of(const struct graph *g, const struct node *n);
 const struct tensor *graph_tensor_of(const struct graph *g, struct value v); /* NULL: no such value */
 
 #endif

@@ -1,6 +1,7 @@
 /* step: times training steps (forward, backward, update) on random images, and says where the time goes. One
  * JSON line: median and minimum seconds per step, images per second (an image has two views), milliseconds
- * per op and phase in steps of their own, which are not timed, and a digest of the weights after all steps. */
+ * per op and phase in steps of their own, which are not timed, and a digest of the weights after all steps. With --roofline
+ * also the milliseconds that every op and phase would need at the rates that this device reaches. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "base/cli.h"
 #include "base/clock.h"
 #include "nn/engine.h"
+#include "nn/roofline.h"
 #include "train/trial.h"
 
 struct options {
@@ -19,7 +21,7 @@ struct options {
   struct optimiser_options optimiser;
   struct device_options device;
   int64_t size, batch, warmup, steps;
-  bool profile;
+  bool profile, roofline;
 };
 
 static const struct opt opts[] = {
@@ -36,13 +38,17 @@ static const struct opt opts[] = {
     {"steps", OPT_INT, offsetof(struct options, steps), "10", "steps that are timed"},
     {"profile", OPT_BOOL, offsetof(struct options, profile), NULL,
      "print the time of every op of a step on stderr"},
+    {"roofline", OPT_BOOL, offsetof(struct options, roofline), NULL,
+     "measure what this device reaches, and say what every op would take at that"},
     {0}};
 
 enum { PROFILED = 3 };
 
 /* Time per op and phase over the observed steps. */
 struct profile {
-  json_t *sums; /* "conv2d backward" -> nanoseconds */
+  const struct graph *graph;
+  struct roofline roofline; /* zeros: not measured */
+  json_t *sums, *least;     /* "conv2d backward" -> nanoseconds */
   bool each;
 };
 
@@ -52,17 +58,28 @@ static void add_time(json_t *sums, const char *key, int64_t ns) {
   json_object_set_new(sums, key, json_integer(json_integer_value(json_object_get(sums, key)) + ns));
 }
 
+/* What a call needs at the device's rates; 0: they were not measured, or the call only adds up. */
+static int64_t least_ns(const struct profile *p, const struct node *node, enum node_phase phase) {
+  const struct node_cost c = node_cost_of(p->graph, node);
+  if (!p->roofline.flops || phase == NODE_MERGE) return 0;
+  return (int64_t)(1e9 * (phase == NODE_FORWARD
+                              ? roofline_seconds(&p->roofline, c.flops.forward, c.forward_bytes)
+                              : roofline_seconds(&p->roofline, c.flops.backward, c.backward_bytes)));
+}
+
 static void observe(void *context, const struct node *node, enum node_phase phase, int64_t ns) {
   struct profile *p = context;
   char key[64], in[64], out[64];
   if (phase == NODE_MERGE && ns < 2000) return; /* nothing to merge */
   snprintf(key, sizeof key, "%s %s", node->op->name, phase_names[phase]);
   add_time(p->sums, key, ns);
+  const int64_t least = least_ns(p, node, phase);
+  if (least) add_time(p->least, key, least);
   if (!p->each) return;
   shape_text(node->in[0]->shape, in);
   shape_text(node->out->shape, out);
-  fprintf(stderr, "%9.3f ms  %-24s %s -> %s (%d inputs, blocks of %d)\n", (double)ns * 1e-6, key, in, out,
-          node->n_in, (int)node->out->layout.block);
+  fprintf(stderr, "%9.3f ms, at least %.3f  %-24s %s -> %s (%d inputs, blocks of %d)\n", (double)ns * 1e-6,
+          (double)least * 1e-6, key, in, out, node->n_in, (int)node->out->layout.block);
 }
 
 static int ascending(const void *a, const void *b) {
@@ -70,24 +87,30 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/* Nanoseconds of all observed steps as milliseconds of one. */
+static json_t *ms_of(json_t *sums) {
+  const char *key;
+  json_t *value, *ms = json_object();
+  json_object_foreach(sums, key, value) {
+    json_object_set_new(ms, key, json_real((double)json_integer_value(value) * 1e-6 / PROFILED));
+  }
+  return ms;
+}
+
 static void print_result(const struct options *o, const struct step *s, double *seconds,
                          const struct profile *p, uint64_t digest) {
-  const char *key;
-  json_t *value, *ops = json_object();
-  json_object_foreach(p->sums, key, value) {
-    json_object_set_new(ops, key, json_real((double)json_integer_value(value) * 1e-6 / PROFILED));
-  }
   qsort(seconds, (size_t)o->steps, sizeof *seconds, ascending);
   double median = seconds[o->steps / 2];
   char text[17];
   snprintf(text, sizeof text, "%016" PRIx64, digest);
-  json_t *line =
-      json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:s,s:o}", "method", o->method.method,
-                "arch", o->model.arch, "device", o->device.device, "precision", o->device.precision,
-                "threads", (json_int_t)o->device.threads, "batch", (json_int_t)o->batch, "size",
-                (json_int_t)o->size, "median_s", median, "min_s", seconds[0], "images_per_s",
-                (double)o->batch / median, "arena_mib", (double)graph_arena_bytes(s->graph) / 0x1p20,
-                "params_mib", (double)graph_param_bytes(s->graph) / 0x1p20, "digest", text, "ms_per_op", ops);
+  json_t *line = json_pack(
+      "{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:f,s:s,s:o}", "method", o->method.method, "arch",
+      o->model.arch, "device", o->device.device, "precision", o->device.precision, "threads",
+      (json_int_t)o->device.threads, "batch", (json_int_t)o->batch, "size", (json_int_t)o->size, "median_s",
+      median, "min_s", seconds[0], "images_per_s", (double)o->batch / median, "arena_mib",
+      (double)graph_arena_bytes(s->graph) / 0x1p20, "params_mib",
+      (double)graph_param_bytes(s->graph) / 0x1p20, "digest", text, "ms_per_op", ms_of(p->sums));
+  if (o->roofline) json_object_set_new(line, "least_ms_per_op", ms_of(p->least));
   json_dumpf(line, stdout, JSON_REAL_PRECISION(5));
   printf("\n");
   json_decref(line);
@@ -134,17 +157,25 @@ out:
   return st;
 }
 
+static enum status measure_roofline(const struct options *o, struct roofline *out) {
+  return roofline_measure(out, &(struct graph_config){.device = o->device.device,
+                                                      .threads = (int)o->device.threads,
+                                                      .precision = device_precision(&o->device)});
+}
+
 static enum status measure(const struct options *o, struct trial *t) {
-  struct profile p = {json_object(), false};
+  struct profile p = {.graph = t->step->graph, .sums = json_object(), .least = json_object()};
   double *seconds = calloc((size_t)o->steps, sizeof *seconds);
   uint64_t digest;
   enum status st = OK;
   if (!seconds) TRY(fail(E_MEMORY, "out of memory"));
   TRY(time_steps(o, t, seconds));
+  if (o->roofline) TRY(measure_roofline(o, &p.roofline));
   TRY(profile_steps(o, t, &p));
   TRY(digest_of(t->step, &digest));
   print_result(o, t->step, seconds, &p, digest);
 out:
+  json_decref(p.least);
   json_decref(p.sums);
   free(seconds);
   return st;
