@@ -11,6 +11,7 @@ extern "C" {
 #include "nn/cuda/cuda.h"
 }
 #include "nn/cuda/bf16.h"
+#include "nn/cuda/divisor.h"
 
 /* `const struct kernel kernel_OP_cuda`, as the registry looks for it. */
 #define CUDA_KERNEL(op)                                                                                      \
