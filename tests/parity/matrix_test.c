@@ -47,6 +47,7 @@ static const struct op_case cases[] = {
     {"hyper bilinear of one row", build_hyper, {1, 3, 8}},
     {"hyper bilinear in slabs, the last one ragged", build_hyper, {2, 40, 130}},
     {"hyper bilinear of many rows", build_hyper, {37, 11, 19}},
+    {"hyper bilinear of many i", build_hyper, {2, 70, 16}},
     {"hyper bilinear of many k", build_hyper, {2, 3, 4100}},
     {"hyper bilinear in large slabs, the last one ragged", build_hyper, {2, 3, 30000}},
     {"hyper bilinear with shared weights", build_hyper_twice, {4, 4, 2}},

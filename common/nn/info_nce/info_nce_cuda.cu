@@ -18,8 +18,8 @@ enum { QUAD = 4, CHUNK = QUAD * CUDA_WARP /* columns of dU that a block makes */
 /* Loads that a thread has under way; of a processor so few blocks at once that there are registers for them. */
 enum { AHEAD = 8, BLOCKS_AT_ONCE = 2 };
 
-/* saved: U [t_stride, u_stride], U^T [u_stride, t_stride], norms [2N], logarithms [2N]. Forward scratch: of every split and row the sum of
- * exponentials, then rows' positive similarities and losses [2N]; backward scratch: dU [splits, 2N, u_stride]. */
+/* saved: U [t_stride, u_stride], U^T [u_stride, t_stride], norms [2N], logarithms [2N]. Forward scratch: of every split and
+ * row the sum of exponentials, then rows' positive similarities and losses [2N]; backward scratch: dU [splits, 2N, u_stride]. */
 struct parts {
   float *u, *t, *norm, *log_sum;
   int64_t half, n, d;     /* N, 2N, D */
