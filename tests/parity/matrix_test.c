@@ -39,6 +39,7 @@ static struct value build_hyper_twice(struct graph *g, const int64_t *a) {
 static const struct op_case cases[] = {
     {"linear", build_linear, {5, 7, 3, 0}},
     {"linear of one row with bias", build_linear, {1, 17, 8, 1}},
+    {"linear of many rows with bias", build_linear, {300, 3, 35, 1}},
     {"linear with shared weights", build_shared, {3, 4}},
     {"rows joined", build_concat, {0, 2, 1}},
     {"columns joined", build_concat, {1, 5, 1}},

@@ -77,6 +77,13 @@ static inline int64_t vectors_of(const struct tensor *t) {
   return (cuda_count(&t->shape, t->layout) + CUDA_LANES - 1) / CUDA_LANES;
 }
 
+/* Whether 31 bits number the vectors of a tensor, as kernels that divide with a divisor need it; for prepare. E_SHAPE */
+static inline enum status cuda_countable(const struct tensor *t) {
+  if (vectors_of(t) >> DIVISOR_BITS == 0) return OK;
+  return fail(E_SHAPE,
+              "a tensor has more than the 2^34 numbers that cuda kernels count; take smaller batches");
+}
+
 struct vector {
   float lane[CUDA_LANES];
 };

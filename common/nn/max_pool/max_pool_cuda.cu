@@ -49,10 +49,8 @@ static enum status prepare(struct node *n, const struct run *) {
   const struct max_pool_attr *a = static_cast<const struct max_pool_attr *>(n->attr);
   if (a->kernel * a->kernel > 256)
     return fail(E_ARG, "max_pool: windows of %lld pixels; on cuda at most 16", (long long)a->kernel);
-  if (vectors_of(n->in[0]) >> DIVISOR_BITS)
-    return fail(E_SHAPE, "max_pool: on cuda at most 2^34 numbers; take smaller batches");
   if (n->out->wants_grad) n->saved_bytes = static_cast<size_t>(vectors_of(n->out)) * sizeof(places);
-  return OK;
+  return cuda_countable(n->in[0]);
 }
 
 struct place {
