@@ -221,7 +221,7 @@ define emulated_cxx
 $(EMU)/%.o: %.$(1) $(BUILD)/.flags
 	@mkdir -p $$(@D)
 	@echo '  CXX $$< (emulated)'
-	$(Q)$(CXX) -x c++ $(EMU_FLAGS) $(CPPFLAGS) $(CXX_FLAGS) $(CXX_WARN) -MMD -MP -c -o $$@ $$<
+	$(Q)$(CXX) -x c++ $(EMU_FLAGS) $(CPPFLAGS) $(CXX_FLAGS) $(CXX_WARN) -Wno-unknown-pragmas -MMD -MP -c -o $$@ $$<
 endef
 $(foreach ext,cu cc,$(eval $(call emulated_cxx,$(ext))))
 

@@ -18,6 +18,8 @@ static const struct op_case cases[] = {
     {"one pair", build, {1, 4, 20}},
     {"odd sizes", build, {5, 3, 20}},
     {"wide", build, {7, 33, 50}},
+    {"several tiles of rows and columns", build, {150, 9, 20}},
+    {"gradients in several chunks", build, {3, 150, 20}},
     {"two branches of one value", build_same, {4, 6, 20}},
 };
 

@@ -24,6 +24,9 @@ static struct value build_average(struct graph *g, const int64_t *a) {
 static const struct op_case cases[] = {
     {"max", build_max, {1, 3, 5, 7, 0, 3, 2, 1}},
     {"max of even windows", build_max, {2, 5, 6, 4, 0, 2, 2, 0}},
+    {"max of windows beside each other by one", build_max, {1, 3, 5, 4, 0, 3, 1, 1}},
+    {"max of long windows in steps of two", build_max, {2, 9, 9, 7, 0, 5, 2, 2}},
+    {"max of single pixels in steps of two", build_max, {1, 8, 5, 6, 0, 1, 2, 0}},
     {"max that leaves a rim out", build_max, {1, 2, 5, 8, 0, 2, 3, 0}},
     {"max behind a convolution", build_max, {2, 17, 7, 6, 1, 3, 2, 1}, .chained = true},
     {"max of ties", build_tied, {2, 8, 6, 6, 0, 3, 2, 1}},

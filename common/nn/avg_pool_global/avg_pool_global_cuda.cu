@@ -1,8 +1,11 @@
 /* A thread sums a vector of channels over its image, pixel by pixel. */
 #include "nn/cuda/launch.cuh"
 
+namespace {
+
 struct pooled {
   int64_t channels, lanes, area; /* lanes: vectors per pixel */
+  struct divisor by_lanes, by_area;
 };
 
 static __global__ void pool(struct span y, struct span x, struct pooled p, int64_t items) {
@@ -18,20 +21,29 @@ static __global__ void pool(struct span y, struct span x, struct pooled p, int64
     store(y, image * p.channels + lane * CUDA_LANES + k, sum.lane[k] / static_cast<float>(p.area));
 }
 
-static __global__ void spread(struct span dx, struct span dy, struct pooled p, int64_t vectors) {
-  int64_t i = item();
+static __global__ void spread(struct span dx, struct span dy, struct pooled p, uint32_t vectors) {
+  const uint32_t i = static_cast<uint32_t>(item());
   if (i >= vectors) return;
-  int64_t image = i / p.lanes / p.area, lane = i % p.lanes;
+  const int64_t image = quotient(quotient(i, p.by_lanes), p.by_area), lane = remainder_of(i, p.by_lanes),
+                from = image * p.channels + lane * CUDA_LANES;
+  const float share = 1 / static_cast<float>(p.area);
   struct vector v = {}; /* zeros in the channels that only pad */
-  for (int k = 0; k < CUDA_LANES && lane * CUDA_LANES + k < p.channels; k++)
-    v.lane[k] = load(dy, image * p.channels + lane * CUDA_LANES + k) / static_cast<float>(p.area);
+  if (p.channels % CUDA_LANES == 0) {
+    v = load_vector(dy, from / CUDA_LANES);
+  } else {
+    for (int k = 0; k < CUDA_LANES && lane * CUDA_LANES + k < p.channels; k++) v.lane[k] = load(dy, from + k);
+  }
+  for (int k = 0; k < CUDA_LANES; k++) v.lane[k] *= share;
   store_vector(dx, i, v);
 }
 
 static struct pooled pooled_of(const struct node *n) {
   const struct tensor *x = n->in[0];
-  return {x->shape.dim[1], x->layout.block / CUDA_LANES, x->shape.dim[2] * x->shape.dim[3]};
+  const int64_t lanes = x->layout.block / CUDA_LANES, area = x->shape.dim[2] * x->shape.dim[3];
+  return {x->shape.dim[1], lanes, area, divisor_of(lanes), divisor_of(area)};
 }
+
+static enum status prepare(struct node *n, const struct run *) { return cuda_countable(n->in[0]); }
 
 static enum status forward(struct node *n, const struct run *run) {
   struct pooled p = pooled_of(n);
@@ -40,10 +52,12 @@ static enum status forward(struct node *n, const struct run *run) {
 }
 
 static enum status backward(struct node *n, const struct run *run) {
-  int64_t vectors = vectors_of(n->in[0]);
+  uint32_t vectors = static_cast<uint32_t>(vectors_of(n->in[0]));
   return launch_items(vectors, spread, cuda_of(run), span_of(n->in[0], n->in_grad[0]), grad_of(n->out),
                       pooled_of(n), vectors);
 }
 
+} // namespace
+
 CUDA_KERNEL(avg_pool_global) = {
-    .op = "avg_pool_global", .backend = "cuda", .forward = forward, .backward = backward};
+    .op = "avg_pool_global", .backend = "cuda", .prepare = prepare, .forward = forward, .backward = backward};

@@ -1,170 +1,59 @@
 /* BatchNorm in two passes over the data each way; what it costs is their traffic.
  *
- * The data is a matrix: rows are pixels (or the rows of [N,C]), columns channels. A block takes some columns of a
- * chunk of a group's rows; a thread keeps its columns and walks down. A chunk's sums are float32 about a number
- * near the mean, which keeps the variance exact where the mean is far from zero; chunks are added up in float64,
- * in a fixed order. The ReLU's derivative is recomputed from x, or read from y where a residual was added. */
-#include "nn/cuda/launch.cuh"
-
-extern "C" {
-#include "nn/batch_norm/batch_norm.h"
-}
+ * A chunk's sums (walk.cuh) are float32 about a number near the mean, which keeps the variance exact where the mean is
+ * far from zero; chunks are added up in float64, in a fixed order. The ReLU's derivative is recomputed from x; where a
+ * residual was added, forward writes down what passed, a bit per number. */
+#include "nn/batch_norm/walk.cuh"
 
 namespace {
 
 /* float [groups][N_COEFS][channels]; backward: [groups][N_FACTORS][channels] */
 enum { MEAN, SCALE, BETA, INVERSE, N_COEFS };
-enum { FACTOR, SLOPE, OFFSET, N_FACTORS };
-enum { SUM, SECOND, N_SUMS }; /* of x and x^2, or of g and g x; float [groups][chunks][N_SUMS][channels] */
+enum { SLOPE, OFFSET, N_FACTORS };
 
-/* How the matrix is cut. A column is LANES channels: CUDA_LANES, or one where rows of [N,C] are no whole vectors. */
-struct tiling {
-  int64_t groups, rows, chunks; /* rows of a group; chunks of a group */
-  int64_t channels, columns;    /* in memory, the padding included */
-  int64_t real_channels;
-  int threads_x, threads_y;
-};
-
-static int lanes_of(const struct tiling *t) { return static_cast<int>(t->channels / t->columns); }
-
-static struct tiling tiling_of(const struct node *n, const struct cuda *cuda) {
-  enum { ROWS_PER_THREAD = 8, BLOCKS_PER_PROCESSOR = 16, WARP = 32 };
-  const struct shape *s = &n->out->shape;
-  struct tiling t = {};
-  t.groups = static_cast<const struct batch_norm_attr *>(n->attr)->groups;
-  t.real_channels = s->dim[1];
-  t.channels = n->out->layout.block ? n->out->layout.block : s->dim[1];
-  t.columns = t.channels % CUDA_LANES == 0 ? t.channels / CUDA_LANES : t.channels;
-  t.rows = s->dim[0] / t.groups * (s->n_dims == 4 ? s->dim[2] * s->dim[3] : 1);
-  t.threads_x = 1;
-  while (t.threads_x < WARP && t.threads_x < t.columns) t.threads_x *= 2;
-  t.threads_y = CUDA_THREADS / t.threads_x;
-  int64_t most = BLOCKS_PER_PROCESSOR * cuda->processors * t.threads_x / (t.groups * t.columns);
-  int64_t wanted = (t.rows + t.threads_y * ROWS_PER_THREAD - 1) / (t.threads_y * ROWS_PER_THREAD);
-  t.chunks = wanted < most ? wanted : most > 1 ? most : 1;
-  return t;
-}
-
-static dim3 grid_of(const struct tiling *t) {
-  return dim3(static_cast<unsigned>((t->columns + t->threads_x - 1) / t->threads_x),
-              static_cast<unsigned>(t->chunks), static_cast<unsigned>(t->groups));
-}
-
-static dim3 block_of(const struct tiling *t) {
-  return dim3(static_cast<unsigned>(t->threads_x), static_cast<unsigned>(t->threads_y));
-}
-
-static size_t sums_bytes(const struct tiling *t) {
-  return static_cast<size_t>(t->groups * t->chunks * N_SUMS * t->channels) * sizeof(float);
-}
-
-static size_t table_bytes(const struct tiling *t, int entries) {
-  return static_cast<size_t>(t->groups * entries * t->channels) * sizeof(float);
+/* Bytes of what passed the ReLU of a sum: one for the lanes of a column. */
+static size_t passed_bytes(const struct node *n, const struct tiling *t) {
+  const struct batch_norm_attr *a = static_cast<const struct batch_norm_attr *>(n->attr);
+  return a->residual && a->relu ? static_cast<size_t>(t->groups * t->rows * t->columns) : 0;
 }
 
 static enum status prepare(struct node *n, const struct run *run) {
-  const struct batch_norm_attr *a = static_cast<const struct batch_norm_attr *>(n->attr);
-  struct tiling t = tiling_of(n, cuda_of(run));
+  struct tiling t = tiling_of(n, cuda_of(run), SUMMING);
   n->keep_in = 1 << BN_X | 1 << BN_GAMMA;
-  n->keep_out = a->residual;
-  n->saved_bytes = n->out->wants_grad ? table_bytes(&t, N_COEFS) : 0;
+  n->saved_bytes = n->out->wants_grad ? table_bytes(&t, N_COEFS) + passed_bytes(n, &t) : 0;
   n->forward_scratch = sums_bytes(&t) + (n->out->wants_grad ? 0 : table_bytes(&t, N_COEFS));
   n->backward_scratch = sums_bytes(&t) + table_bytes(&t, N_FACTORS);
   return OK;
 }
 
-/* --- Walking over the data ------------------------------------------------------------------------------ */
-
-/* A thread's part: LANES channels from `channel` on, rows `from`, `from + step`, ... below `to`, in the whole matrix. */
-struct walk {
-  bool inside;
-  int64_t channel, from, to, step;
-};
-
-template <int LANES> static __device__ __forceinline__ struct walk walk_of(const struct tiling &t) {
-  int64_t column = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  int64_t first = blockIdx.z * t.rows, chunk = blockIdx.y;
-  return {column < t.columns, column * LANES, first + t.rows * chunk / t.chunks + threadIdx.y,
-          first + t.rows * (chunk + 1) / t.chunks, static_cast<int64_t>(blockDim.y)};
-}
-
-template <int LANES> static __device__ __forceinline__ struct vector load_lanes(struct span s, int64_t at) {
-  struct vector v;
-  if (LANES == CUDA_LANES) return load_vector(s, at / CUDA_LANES);
-  v.lane[0] = load(s, at);
-  return v;
-}
-
-template <int LANES>
-static __device__ __forceinline__ void store_lanes(struct span s, int64_t at, const struct vector &v) {
-  if (LANES == CUDA_LANES) {
-    store_vector(s, at / CUDA_LANES, v);
-  } else {
-    store(s, at, v.lane[0]);
-  }
-}
-
-/* Entry k of the block's group in a table of `entries`, from this thread's channels on. */
-static __device__ __forceinline__ const float *entry(const float *table, int entries, int k,
-                                                     const struct tiling &t, const struct walk &w) {
-  return table + (blockIdx.z * entries + k) * t.channels + w.channel;
-}
-
-/* Adds up the threads of a column, from the top down, into the block's place in `sums`. All threads come here. */
-template <int LANES>
-static __device__ void column_sums(const struct vector total[N_SUMS], const struct tiling &t, float *sums) {
-  enum { STRIDE = CUDA_THREADS + 8 }; /* so that neighbouring sums lie in different banks */
-  __shared__ float of_thread[N_SUMS * LANES * STRIDE];
-  int thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x), width = static_cast<int>(blockDim.x);
-  for (int k = 0; k < N_SUMS * LANES; k++) of_thread[k * STRIDE + thread] = total[k / LANES].lane[k % LANES];
-  __syncthreads();
-  for (int i = thread; i < N_SUMS * LANES * width; i += CUDA_THREADS) {
-    int k = i / width, x = i % width;
-    int64_t channel = (static_cast<int64_t>(blockIdx.x) * width + x) * LANES + k % LANES;
-    float sum = 0;
-    for (unsigned y = 0; y < blockDim.y; y++) sum += of_thread[k * STRIDE + static_cast<int>(y) * width + x];
-    if (channel < t.channels)
-      sums[((blockIdx.z * t.chunks + blockIdx.y) * N_SUMS + k / LANES) * t.channels + channel] = sum;
-  }
-}
-
-/* A channel's sums over the chunks of a group, in float64, for a block of CHANNELS x STRANDS threads; the first
- * strand gets them. All threads come here. */
-enum { CHANNELS = 8, STRANDS = CUDA_THREADS / CHANNELS };
-
-static __device__ void chunk_sums(const float *sums, const struct tiling &t, int64_t group, int64_t channel,
-                                  double total[N_SUMS]) {
-  __shared__ double of_strand[N_SUMS][STRANDS][CHANNELS];
-  double mine[N_SUMS] = {0, 0};
-  for (int64_t chunk = threadIdx.y; chunk < t.chunks && channel < t.channels; chunk += STRANDS)
-    for (int k = 0; k < N_SUMS; k++)
-      mine[k] += sums[((group * t.chunks + chunk) * N_SUMS + k) * t.channels + channel];
-  for (int k = 0; k < N_SUMS; k++) of_strand[k][threadIdx.y][threadIdx.x] = mine[k];
-  __syncthreads();
-  for (int k = 0; k < N_SUMS; k++) {
-    total[k] = 0;
-    for (int y = 0; y < STRANDS && threadIdx.y == 0; y++) total[k] += of_strand[k][y][threadIdx.x];
-  }
-  __syncthreads();
-}
-
-static unsigned channel_blocks(const struct tiling *t) {
-  return static_cast<unsigned>((t->channels + CHANNELS - 1) / CHANNELS);
+/* Behind the coefficients. */
+static unsigned char *passed_of(const struct node *n, const struct tiling *t) {
+  return n->saved && passed_bytes(n, t) ? static_cast<unsigned char *>(n->saved) + table_bytes(t, N_COEFS)
+                                        : nullptr;
 }
 
 /* --- Forward -------------------------------------------------------------------------------------------- */
 
-template <int LANES> static __global__ void moments(struct span x, struct tiling t, float *sums) {
+template <int LANES, int ELEMENT>
+static __global__ void __launch_bounds__(CUDA_THREADS, MOMENTS_AT_ONCE)
+    moments(struct span x, struct tiling t, float *sums) {
+  constexpr int ahead = AHEAD<LANES, ELEMENT>;
   struct walk w = walk_of<LANES>(t);
   struct vector total[N_SUMS] = {};
   if (w.inside) {
-    struct vector centre = load_lanes<LANES>(x, blockIdx.z * t.rows * t.channels + w.channel);
-    for (int64_t row = w.from; row < w.to; row += w.step) {
-      struct vector v = load_lanes<LANES>(x, row * t.channels + w.channel);
-      for (int k = 0; k < LANES; k++) {
-        float d = v.lane[k] - centre.lane[k];
-        total[SUM].lane[k] += d;
-        total[SECOND].lane[k] += d * d;
+    struct packed top = load_lanes<LANES, ELEMENT>(x, (blockIdx.z * t.rows * t.channels + w.channel) / LANES);
+    struct vector centre = lanes_of<LANES, ELEMENT>(top, x);
+    for (; w.at < w.end; w.at += ahead * w.step) {
+      struct packed rows[ahead];
+      for (int a = 0; a < ahead; a++)
+        rows[a] = w.at + a * w.step < w.end ? load_lanes<LANES, ELEMENT>(x, w.at + a * w.step) : top;
+      for (int a = 0; a < ahead; a++) {
+        struct vector v = lanes_of<LANES, ELEMENT>(rows[a], x);
+        for (int k = 0; k < LANES; k++) {
+          float d = v.lane[k] - centre.lane[k];
+          total[SUM].lane[k] += d;
+          total[SECOND].lane[k] += d * d;
+        }
       }
     }
   }
@@ -188,25 +77,43 @@ static __device__ void write_coefficients(float *coefs, int64_t channels, int64_
   coefs[INVERSE * channels + channel] = real ? static_cast<float>(inverse) : 0;
 }
 
+/* Running statistics take those of the batch, of which lane g has group g's, one after another. All lanes come here. */
+static __device__ void move_running(const struct statistics &s, int64_t channel, int64_t groups, double count,
+                                    double batch_mean, double batch_var) {
+  const double m = *s.momentum;
+  float mean = s.mean[channel], var = s.var[channel];
+  for (int g = 0; g < CUDA_WARP && g < groups; g++) {
+    mean = static_cast<float>((1 - m) * mean + m * __shfl_sync(0xffffffffu, batch_mean, g));
+    var =
+        static_cast<float>((1 - m) * var + m * __shfl_sync(0xffffffffu, batch_var, g) * count / (count - 1));
+  }
+  if (lane() > 0) return;
+  s.mean[channel] = mean;
+  s.var[channel] = var;
+}
+
+/* A warp per channel, a lane per group. */
 static __global__ void find_coefficients(struct span x, struct tiling t, const float *sums,
                                          struct statistics s, float *coefs) {
-  int64_t channel = static_cast<int64_t>(blockIdx.x) * CHANNELS + threadIdx.x;
-  bool writes = threadIdx.y == 0 && channel < t.channels, real = channel < t.real_channels;
-  double count = static_cast<double>(t.rows), m = *s.momentum;
-  for (int64_t group = 0; group < t.groups; group++) {
-    double total[N_SUMS], mean = real ? s.mean[channel] : 0, var = real ? s.var[channel] : 0;
-    if (s.of_batch) chunk_sums(sums, t, group, channel, total);
-    if (!writes) continue;
-    if (s.of_batch && real) {
+  const int64_t channel = warp_row();
+  if (channel >= t.channels) return;
+  const bool real = channel < t.real_channels;
+  const double count = static_cast<double>(t.rows);
+  for (int64_t first = 0; first < t.groups; first += CUDA_WARP) {
+    const int64_t group = first + lane();
+    double total[N_SUMS] = {}, mean = 0, var = 0;
+    if (s.of_batch) chunk_sums(sums, t, first, channel, total);
+    if (group < t.groups && real && s.of_batch) {
       double shift = total[SUM] / count, square = total[SECOND] / count - shift * shift;
-      double batch_mean = load(x, group * t.rows * t.channels + channel) + shift;
-      double batch_var = square < 0 ? 0 : square; /* NaN stays */
-      s.mean[channel] = static_cast<float>((1 - m) * mean + m * batch_mean);
-      s.var[channel] = static_cast<float>((1 - m) * var + m * batch_var * count / (count - 1));
-      mean = batch_mean;
-      var = batch_var;
+      mean = load(x, group * t.rows * t.channels + channel) + shift;
+      var = square < 0 ? 0 : square; /* NaN stays */
+    } else if (group < t.groups && real) {
+      mean = s.mean[channel];
+      var = s.var[channel];
     }
-    write_coefficients(coefs + group * N_COEFS * t.channels, t.channels, channel, s, real, mean, var);
+    if (group < t.groups)
+      write_coefficients(coefs + group * N_COEFS * t.channels, t.channels, channel, s, real, mean, var);
+    if (s.of_batch && real) move_running(s, channel, t.groups - first, count, mean, var);
   }
 }
 
@@ -214,175 +121,227 @@ static __device__ __forceinline__ float normalised(float x, float mean, float sc
   return scale * (x - mean) + beta;
 }
 
-template <int LANES>
-static __global__ void normalise(struct span y, struct span x, struct span residual, struct tiling t,
-                                 const float *coefs, bool relu) {
+/* What follows the normalisation of a sum or a ReLU. */
+struct outgoing {
+  struct span y, residual; /* residual.data NULL: none */
+  unsigned char *passed;   /* NULL: nobody asks */
+  float floor;             /* of a ReLU 0, else -INFINITY */
+};
+
+template <int LANES, int ELEMENT>
+static __global__ void __launch_bounds__(CUDA_THREADS, NORMALISE_AT_ONCE)
+    normalise(struct outgoing out, struct span x, struct tiling t, const float *coefs) {
+  constexpr int ahead = AHEAD<LANES, ELEMENT>;
   struct walk w = walk_of<LANES>(t);
   if (!w.inside) return;
-  struct vector mean, scale, beta;
-  for (int k = 0; k < LANES; k++) {
-    mean.lane[k] = entry(coefs, N_COEFS, MEAN, t, w)[k];
-    scale.lane[k] = entry(coefs, N_COEFS, SCALE, t, w)[k];
-    beta.lane[k] = entry(coefs, N_COEFS, BETA, t, w)[k];
-  }
-  for (int64_t row = w.from; row < w.to; row += w.step) {
-    int64_t at = row * t.channels + w.channel;
-    struct vector v = load_lanes<LANES>(x, at), r = {};
-    if (residual.data) r = load_lanes<LANES>(residual, at);
-    for (int k = 0; k < LANES; k++) {
-      float z = normalised(v.lane[k], mean.lane[k], scale.lane[k], beta.lane[k]) + r.lane[k];
-      v.lane[k] = relu && z <= 0 ? 0 : z;
+  struct vector mean = entry<LANES>(coefs, N_COEFS, MEAN, t, w),
+                scale = entry<LANES>(coefs, N_COEFS, SCALE, t, w),
+                beta = entry<LANES>(coefs, N_COEFS, BETA, t, w);
+  for (; w.at < w.end; w.at += ahead * w.step) {
+    struct packed rows[ahead] = {}, residuals[ahead] = {};
+    for (int a = 0; a < ahead; a++) {
+      if (w.at + a * w.step >= w.end) continue;
+      rows[a] = load_lanes<LANES, ELEMENT>(x, w.at + a * w.step);
+      if (out.residual.data) residuals[a] = load_lanes<LANES, ELEMENT>(out.residual, w.at + a * w.step);
     }
-    store_lanes<LANES>(y, at, v);
+    for (int a = 0; a < ahead; a++) {
+      if (w.at + a * w.step >= w.end) continue;
+      struct vector v = lanes_of<LANES, ELEMENT>(rows[a], x),
+                    r = lanes_of<LANES, ELEMENT>(residuals[a], out.residual);
+      unsigned passed = 0;
+      for (int k = 0; k < LANES; k++) {
+        float z = normalised(v.lane[k], mean.lane[k], scale.lane[k], beta.lane[k]) + r.lane[k];
+        bool stops = z <= out.floor; /* NaN passes */
+        v.lane[k] = stops ? out.floor : z;
+        passed |= stops ? 0 : 1u << k;
+      }
+      store_lanes<LANES, ELEMENT>(out.y, w.at + a * w.step, v);
+      if (out.passed) out.passed[w.at + a * w.step] = static_cast<unsigned char>(passed);
+    }
   }
 }
 
-template <int LANES>
-static enum status forward_lanes(struct node *n, const struct run *run, const struct tiling &t) {
+template <int LANES, int ELEMENT> static enum status forward_as(struct node *n, const struct run *run) {
   const struct batch_norm_attr *a = static_cast<const struct batch_norm_attr *>(n->attr);
+  struct cuda *cuda = cuda_of(run);
+  const struct tiling t = tiling_of(n, cuda, SUMMING), elementwise = tiling_of(n, cuda, ELEMENTWISE);
   float *sums = static_cast<float *>(n->scratch_f);
   float *coefs = n->saved ? static_cast<float *>(n->saved) : sums + sums_bytes(&t) / sizeof(float);
-  struct span x = data_of(n->in[BN_X]), none = {};
+  struct span x = data_of(n->in[BN_X]);
   struct statistics s = {static_cast<const float *>(n->in[BN_GAMMA]->data),
                          static_cast<const float *>(n->in[BN_BETA]->data),
                          static_cast<float *>(n->in[BN_MEAN]->data),
                          static_cast<float *>(n->in[BN_VAR]->data),
                          a->eps,
-                         cuda_of(run)->bn_momentum,
+                         cuda->bn_momentum,
                          run->mode != GRAPH_INFERENCE};
+  struct outgoing out = {data_of(n->out), {}, passed_of(n, &t), a->relu ? 0 : -INFINITY};
+  if (a->residual) out.residual = data_of(n->in[BN_RESIDUAL]);
   enum status st = OK;
-  if (s.of_batch) TRY(launch(moments<LANES>, grid_of(&t), block_of(&t), 0, cuda_of(run), x, t, sums));
-  TRY(launch(find_coefficients, channel_blocks(&t), dim3(CHANNELS, STRANDS), 0, cuda_of(run), x, t, sums, s,
-             coefs));
-  TRY(launch(normalise<LANES>, grid_of(&t), block_of(&t), 0, cuda_of(run), data_of(n->out), x,
-             a->residual ? data_of(n->in[BN_RESIDUAL]) : none, t, coefs, a->relu));
+  if (s.of_batch) TRY(launch(moments<LANES, ELEMENT>, grid_of(&t), block_of(&t), 0, cuda, x, t, sums));
+  TRY(launch(find_coefficients, cuda_row_grid(t.channels), CUDA_THREADS, 0, cuda, x, t, sums, s, coefs));
+  TRY(launch(normalise<LANES, ELEMENT>, grid_of(&elementwise), block_of(&elementwise), 0, cuda, out, x,
+             elementwise, coefs));
 out:
   return st;
 }
 
 static enum status forward(struct node *n, const struct run *run) {
-  struct tiling t = tiling_of(n, cuda_of(run));
-  return lanes_of(&t) == 1 ? forward_lanes<1>(n, run, t) : forward_lanes<CUDA_LANES>(n, run, t);
+  struct tiling t = tiling_of(n, cuda_of(run), SUMMING);
+  struct span x = data_of(n->in[BN_X]), y = data_of(n->out), residual = {};
+  if (static_cast<const struct batch_norm_attr *>(n->attr)->residual) residual = data_of(n->in[BN_RESIDUAL]);
+  if (lanes_of(&t) == 1) return forward_as<1, ELEMENT_ANY>(n, run);
+  return by_element({x, y, residual}, [&](auto element) { return forward_as<CUDA_LANES, element>(n, run); });
 }
 
 /* --- Backward ------------------------------------------------------------------------------------------- */
 
-/* What the gradient passes read. g = dy where the ReLU let pass. */
+/* What the gradient passes read. g = dy where the ReLU let pass: `passed` says it, or z > 0; else dy. */
 struct incoming {
-  struct span x, dy, y; /* y.data NULL: no residual */
-  bool relu;
+  struct span x, dy;
+  const unsigned char *passed; /* or NULL */
+  bool z_decides;
 };
 
-template <int LANES>
-static __device__ __forceinline__ struct vector
-passed(const struct incoming &in, int64_t at, const struct vector &x, const struct vector &mean,
-       const struct vector &scale, const struct vector &beta) {
-  struct vector g = load_lanes<LANES>(in.dy, at), y;
-  if (!in.relu) return g;
-  if (in.y.data) y = load_lanes<LANES>(in.y, at);
-  for (int k = 0; k < LANES; k++) {
-    float z = in.y.data ? y.lane[k] : normalised(x.lane[k], mean.lane[k], scale.lane[k], beta.lane[k]);
-    if (z <= 0) g.lane[k] = 0;
+/* A thread's rows of it, and of them what the ReLU let pass. */
+template <int LANES, int ELEMENT> struct arriving {
+  struct packed x[AHEAD<LANES, ELEMENT>], dy[AHEAD<LANES, ELEMENT>];
+  unsigned passed[AHEAD<LANES, ELEMENT>];
+};
+
+template <int LANES, int ELEMENT>
+static __device__ __forceinline__ void arrive(struct arriving<LANES, ELEMENT> *rows,
+                                              const struct incoming &in, const struct walk &w) {
+  for (int a = 0; a < AHEAD<LANES, ELEMENT>; a++) {
+    if (w.at + a * w.step >= w.end) continue;
+    rows->x[a] = load_lanes<LANES, ELEMENT>(in.x, w.at + a * w.step);
+    rows->dy[a] = load_lanes<LANES, ELEMENT>(in.dy, w.at + a * w.step);
+    rows->passed[a] = in.passed ? in.passed[w.at + a * w.step] : ~0u;
   }
-  return g;
 }
 
 template <int LANES>
-static __global__ void gradient_sums(struct incoming in, struct span dresidual, struct tiling t,
-                                     const float *coefs, float *sums) {
+static __device__ __forceinline__ void rectify(struct vector *g, const struct incoming &in, unsigned passed,
+                                               const struct vector &x, const struct vector &mean,
+                                               const struct vector &scale, const struct vector &beta) {
+  for (int k = 0; k < LANES; k++) {
+    bool stops = in.z_decides ? normalised(x.lane[k], mean.lane[k], scale.lane[k], beta.lane[k]) <= 0
+                              : !(passed >> k & 1);
+    if (stops) g->lane[k] = 0;
+  }
+}
+
+template <int LANES, int ELEMENT>
+static __global__ void __launch_bounds__(CUDA_THREADS, GRADIENT_AT_ONCE)
+    gradient_sums(struct incoming in, struct span dresidual, struct tiling t, const float *coefs,
+                  float *sums) {
   struct walk w = walk_of<LANES>(t);
   struct vector total[N_SUMS] = {};
   if (w.inside) {
-    struct vector mean, scale, beta;
-    for (int k = 0; k < LANES; k++) {
-      mean.lane[k] = entry(coefs, N_COEFS, MEAN, t, w)[k];
-      scale.lane[k] = entry(coefs, N_COEFS, SCALE, t, w)[k];
-      beta.lane[k] = entry(coefs, N_COEFS, BETA, t, w)[k];
-    }
-    for (int64_t row = w.from; row < w.to; row += w.step) {
-      int64_t at = row * t.channels + w.channel;
-      struct vector x = load_lanes<LANES>(in.x, at), g = passed<LANES>(in, at, x, mean, scale, beta);
-      if (dresidual.data) store_lanes<LANES>(dresidual, at, g);
-      for (int k = 0; k < LANES; k++) {
-        total[SUM].lane[k] += g.lane[k];
-        total[SECOND].lane[k] += g.lane[k] * (x.lane[k] - mean.lane[k]);
+    struct vector mean = entry<LANES>(coefs, N_COEFS, MEAN, t, w),
+                  scale = entry<LANES>(coefs, N_COEFS, SCALE, t, w),
+                  beta = entry<LANES>(coefs, N_COEFS, BETA, t, w);
+    struct arriving<LANES, ELEMENT> rows = {};
+    for (; w.at < w.end; w.at += AHEAD<LANES, ELEMENT> * w.step) {
+      arrive(&rows, in, w);
+      for (int a = 0; a < AHEAD<LANES, ELEMENT>; a++) {
+        if (w.at + a * w.step >= w.end) continue;
+        struct vector x = lanes_of<LANES, ELEMENT>(rows.x[a], in.x),
+                      g = lanes_of<LANES, ELEMENT>(rows.dy[a], in.dy);
+        rectify<LANES>(&g, in, rows.passed[a], x, mean, scale, beta);
+        if (dresidual.data) store_lanes<LANES, ELEMENT>(dresidual, w.at + a * w.step, g);
+        for (int k = 0; k < LANES; k++) {
+          total[SUM].lane[k] += g.lane[k];
+          total[SECOND].lane[k] += g.lane[k] * (x.lane[k] - mean.lane[k]);
+        }
       }
     }
   }
   column_sums<LANES>(total, t, sums);
 }
 
-/* dx = gamma/s (g - mean(g) - xhat mean(g xhat)), with xhat = (x - mean)/s, as factor g - slope (x - mean) - offset. */
+/* dx = gamma/s (g - mean(g) - xhat mean(g xhat)), with xhat = (x - mean)/s, as scale g - slope (x - mean) - offset. */
 static __global__ void find_factors(struct tiling t, const float *sums, const float *coefs, float *factors,
                                     float *dgamma, float *dbeta) {
-  int64_t channel = static_cast<int64_t>(blockIdx.x) * CHANNELS + threadIdx.x;
+  const int64_t channel = warp_row();
+  if (channel >= t.channels) return;
   double count = static_cast<double>(t.rows), scale_grad = 0, shift_grad = 0;
-  for (int64_t group = 0; group < t.groups; group++) {
-    double total[N_SUMS];
-    chunk_sums(sums, t, group, channel, total);
-    if (threadIdx.y != 0 || channel >= t.channels) continue;
+  for (int64_t first = 0; first < t.groups; first += CUDA_WARP) {
+    const int64_t group = first + lane();
+    double total[N_SUMS] = {};
+    chunk_sums(sums, t, first, channel, total);
+    if (group >= t.groups) continue;
     const float *c = coefs + group * N_COEFS * t.channels + channel;
     float *f = factors + group * N_FACTORS * t.channels + channel;
     double scale = c[SCALE * t.channels], inverse = c[INVERSE * t.channels];
-    scale_grad += total[SECOND] * inverse;
-    shift_grad += total[SUM];
-    f[FACTOR * t.channels] = static_cast<float>(scale);
     f[SLOPE * t.channels] = static_cast<float>(scale * inverse * inverse * total[SECOND] / count);
     f[OFFSET * t.channels] = static_cast<float>(scale * total[SUM] / count);
+    scale_grad += total[SECOND] * inverse;
+    shift_grad += total[SUM];
   }
-  if (threadIdx.y != 0 || channel >= t.real_channels) return;
+  scale_grad = warp_sum(scale_grad);
+  shift_grad = warp_sum(shift_grad);
+  if (lane() > 0 || channel >= t.real_channels) return;
   if (dgamma) dgamma[channel] = static_cast<float>(scale_grad);
   if (dbeta) dbeta[channel] = static_cast<float>(shift_grad);
 }
 
-template <int LANES>
-static __global__ void gradient(struct span dx, struct incoming in, struct tiling t, const float *coefs,
-                                const float *factors) {
+template <int LANES, int ELEMENT>
+static __global__ void __launch_bounds__(CUDA_THREADS, GRADIENT_AT_ONCE)
+    gradient(struct span dx, struct incoming in, struct tiling t, const float *coefs, const float *factors) {
   struct walk w = walk_of<LANES>(t);
   if (!w.inside) return;
-  struct vector mean, scale, beta, factor, slope, offset;
-  for (int k = 0; k < LANES; k++) {
-    mean.lane[k] = entry(coefs, N_COEFS, MEAN, t, w)[k];
-    scale.lane[k] = entry(coefs, N_COEFS, SCALE, t, w)[k];
-    beta.lane[k] = entry(coefs, N_COEFS, BETA, t, w)[k];
-    factor.lane[k] = entry(factors, N_FACTORS, FACTOR, t, w)[k];
-    slope.lane[k] = entry(factors, N_FACTORS, SLOPE, t, w)[k];
-    offset.lane[k] = entry(factors, N_FACTORS, OFFSET, t, w)[k];
-  }
-  for (int64_t row = w.from; row < w.to; row += w.step) {
-    int64_t at = row * t.channels + w.channel;
-    struct vector x = load_lanes<LANES>(in.x, at), g = passed<LANES>(in, at, x, mean, scale, beta);
-    for (int k = 0; k < LANES; k++)
-      g.lane[k] = factor.lane[k] * g.lane[k] - slope.lane[k] * (x.lane[k] - mean.lane[k]) - offset.lane[k];
-    store_lanes<LANES>(dx, at, g);
+  struct vector mean = entry<LANES>(coefs, N_COEFS, MEAN, t, w),
+                scale = entry<LANES>(coefs, N_COEFS, SCALE, t, w),
+                beta = entry<LANES>(coefs, N_COEFS, BETA, t, w),
+                slope = entry<LANES>(factors, N_FACTORS, SLOPE, t, w),
+                offset = entry<LANES>(factors, N_FACTORS, OFFSET, t, w);
+  struct arriving<LANES, ELEMENT> rows = {};
+  for (; w.at < w.end; w.at += AHEAD<LANES, ELEMENT> * w.step) {
+    arrive(&rows, in, w);
+    for (int a = 0; a < AHEAD<LANES, ELEMENT>; a++) {
+      if (w.at + a * w.step >= w.end) continue;
+      struct vector x = lanes_of<LANES, ELEMENT>(rows.x[a], in.x),
+                    g = lanes_of<LANES, ELEMENT>(rows.dy[a], in.dy);
+      rectify<LANES>(&g, in, rows.passed[a], x, mean, scale, beta);
+      for (int k = 0; k < LANES; k++)
+        g.lane[k] = scale.lane[k] * g.lane[k] - slope.lane[k] * (x.lane[k] - mean.lane[k]) - offset.lane[k];
+      store_lanes<LANES, ELEMENT>(dx, w.at + a * w.step, g);
+    }
   }
 }
 
-template <int LANES>
-static enum status backward_lanes(struct node *n, const struct run *run, const struct tiling &t) {
-  const struct batch_norm_attr *a = static_cast<const struct batch_norm_attr *>(n->attr);
+template <int LANES, int ELEMENT>
+static enum status backward_as(struct node *n, const struct run *run, struct span dresidual) {
+  struct cuda *cuda = cuda_of(run);
+  const struct tiling t = tiling_of(n, cuda, SUMMING), elementwise = tiling_of(n, cuda, ELEMENTWISE);
   const float *coefs = static_cast<const float *>(n->saved);
   float *sums = static_cast<float *>(n->scratch_b), *factors = sums + sums_bytes(&t) / sizeof(float);
-  struct span none = {}, dresidual = none;
-  struct incoming in = {data_of(n->in[BN_X]), grad_of(n->out), a->residual ? data_of(n->out) : none, a->relu};
-  if (a->residual) dresidual = span_of(n->in[BN_RESIDUAL], n->in_grad[BN_RESIDUAL]);
+  const unsigned char *passed = passed_of(n, &t);
+  const bool relu = static_cast<const struct batch_norm_attr *>(n->attr)->relu;
+  struct incoming in = {data_of(n->in[BN_X]), grad_of(n->out), passed, relu && !passed};
   enum status st = OK;
-  TRY(launch(gradient_sums<LANES>, grid_of(&t), block_of(&t), 0, cuda_of(run), in, dresidual, t, coefs,
+  TRY(launch(gradient_sums<LANES, ELEMENT>, grid_of(&t), block_of(&t), 0, cuda, in, dresidual, t, coefs,
              sums));
-  TRY(launch(find_factors, channel_blocks(&t), dim3(CHANNELS, STRANDS), 0, cuda_of(run), t, sums, coefs,
-             factors, static_cast<float *>(n->in_grad[BN_GAMMA]), static_cast<float *>(n->in_grad[BN_BETA])));
-  /* The residual's gradient is g already: one tensor less to read. */
-  if (dresidual.data) in = {in.x, dresidual, none, false};
+  TRY(launch(find_factors, cuda_row_grid(t.channels), CUDA_THREADS, 0, cuda, t, sums, coefs, factors,
+             static_cast<float *>(n->in_grad[BN_GAMMA]), static_cast<float *>(n->in_grad[BN_BETA])));
+  /* The residual's gradient is g already. */
+  if (dresidual.data) in = {in.x, dresidual, nullptr, false};
   if (n->in_grad[BN_X])
-    TRY(launch(gradient<LANES>, grid_of(&t), block_of(&t), 0, cuda_of(run),
-               span_of(n->in[BN_X], n->in_grad[BN_X]), in, t, coefs, factors));
+    TRY(launch(gradient<LANES, ELEMENT>, grid_of(&elementwise), block_of(&elementwise), 0, cuda,
+               span_of(n->in[BN_X], n->in_grad[BN_X]), in, elementwise, coefs, factors));
 out:
   return st;
 }
 
 static enum status backward(struct node *n, const struct run *run) {
-  struct tiling t = tiling_of(n, cuda_of(run));
-  return lanes_of(&t) == 1 ? backward_lanes<1>(n, run, t) : backward_lanes<CUDA_LANES>(n, run, t);
+  struct tiling t = tiling_of(n, cuda_of(run), SUMMING);
+  struct span x = data_of(n->in[BN_X]), dy = grad_of(n->out), dresidual = {};
+  if (static_cast<const struct batch_norm_attr *>(n->attr)->residual)
+    dresidual = span_of(n->in[BN_RESIDUAL], n->in_grad[BN_RESIDUAL]);
+  if (lanes_of(&t) == 1) return backward_as<1, ELEMENT_ANY>(n, run, dresidual);
+  return by_element({x, dy, dresidual},
+                    [&](auto element) { return backward_as<CUDA_LANES, element>(n, run, dresidual); });
 }
 
 } // namespace

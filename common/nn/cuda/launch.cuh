@@ -5,10 +5,13 @@
 
 #include <cuda_runtime.h>
 
+#include <initializer_list>
+
 extern "C" {
 #include "nn/cuda/cuda.h"
 }
 #include "nn/cuda/bf16.h"
+#include "nn/cuda/divisor.h"
 
 /* `const struct kernel kernel_OP_cuda`, as the registry looks for it. */
 #define CUDA_KERNEL(op)                                                                                      \
@@ -74,9 +77,42 @@ static inline int64_t vectors_of(const struct tensor *t) {
   return (cuda_count(&t->shape, t->layout) + CUDA_LANES - 1) / CUDA_LANES;
 }
 
+/* Whether 31 bits number the vectors of a tensor, as kernels that divide with a divisor need it; for prepare. E_SHAPE */
+static inline enum status cuda_countable(const struct tensor *t) {
+  if (vectors_of(t) >> DIVISOR_BITS == 0) return OK;
+  return fail(E_SHAPE,
+              "a tensor has more than the 2^34 numbers that cuda kernels count; take smaller batches");
+}
+
 struct vector {
   float lane[CUDA_LANES];
 };
+
+/* Kernels that wait for memory, and whose time counts, are compiled for each type (`template <int ELEMENT>`): a branch at
+ * every access keeps a thread from having several of them under way. Inside, `known<ELEMENT>(s)` stands for s. */
+enum { ELEMENT_ANY = -1 };
+
+template <int ELEMENT> static __device__ __forceinline__ struct span known(struct span s) {
+  if (ELEMENT != ELEMENT_ANY) s.element = static_cast<enum element>(ELEMENT);
+  return s;
+}
+
+template <int ELEMENT> struct element_constant {
+  constexpr operator int() const { return ELEMENT; }
+};
+
+/* f(type) with the type of all spans that are there, a constant of the compiler's, or ELEMENT_ANY where they differ:
+ *     by_element({y, x}, [&](auto element) { return launch(double_it<element>, ...); }) */
+template <typename Function>
+static inline enum status by_element(std::initializer_list<struct span> spans, Function f) {
+  int own = 0, bf16 = 0;
+  for (const struct span &s : spans) {
+    own += s.data && s.element == ELEMENT_OWN;
+    bf16 += s.data && s.element == ELEMENT_BF16;
+  }
+  if (bf16 == 0) return f(element_constant<ELEMENT_OWN>());
+  return own == 0 ? f(element_constant<ELEMENT_BF16>()) : f(element_constant<ELEMENT_ANY>());
+}
 
 static __device__ __forceinline__ float load(struct span s, int64_t i) {
   return s.element == ELEMENT_BF16 ? bf16_widen(static_cast<const bf16 *>(s.data)[i])
@@ -91,30 +127,44 @@ static __device__ __forceinline__ void store(struct span s, int64_t i, float x) 
   }
 }
 
+/* A vector as it lies in memory; of bf16 the first half. Loads that are to be under way together stay packed until they are
+ * needed, in half the registers. */
+struct packed {
+  uint4 half[2];
+};
+
 /* Vector i: numbers i * CUDA_LANES and on. The type is the same for a whole launch, so no warp diverges. */
-static __device__ __forceinline__ struct vector load_vector(struct span s, int64_t i) {
+static __device__ __forceinline__ struct packed load_packed(struct span s, int64_t i) {
+  const uint4 *at = static_cast<const uint4 *>(s.data) + (s.element == ELEMENT_BF16 ? i : 2 * i);
+  struct packed p = {};
+  p.half[0] = at[0];
+  if (s.element != ELEMENT_BF16) p.half[1] = at[1];
+  return p;
+}
+
+static __device__ __forceinline__ struct vector unpack(struct packed p, enum element element) {
+  const uint4 a = p.half[0], b = p.half[1];
+  const unsigned word[CUDA_LANES] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
   struct vector v;
-  if (s.element == ELEMENT_BF16) {
-    uint4 raw = static_cast<const uint4 *>(s.data)[i];
-    const unsigned pair[4] = {raw.x, raw.y, raw.z, raw.w};
-    for (int k = 0; k < 4; k++) {
-      v.lane[2 * k] = __uint_as_float(pair[k] << 16);
-      v.lane[2 * k + 1] = __uint_as_float(pair[k] & 0xffff0000u);
+  if (element == ELEMENT_BF16) {
+    for (int k = 0; k < CUDA_LANES / 2; k++) {
+      v.lane[2 * k] = __uint_as_float(word[k] << 16);
+      v.lane[2 * k + 1] = __uint_as_float(word[k] & 0xffff0000u);
     }
   } else {
-    const float4 *at = static_cast<const float4 *>(s.data) + 2 * i;
-    float4 low = at[0], high = at[1];
-    v = {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
+    for (int k = 0; k < CUDA_LANES; k++) v.lane[k] = __uint_as_float(word[k]);
   }
   return v;
+}
+
+static __device__ __forceinline__ struct vector load_vector(struct span s, int64_t i) {
+  return unpack(load_packed(s, i), s.element);
 }
 
 static __device__ __forceinline__ void store_vector(struct span s, int64_t i, struct vector v) {
   if (s.element == ELEMENT_BF16) {
     unsigned pair[4];
-    for (int k = 0; k < 4; k++)
-      pair[k] = bf16_round(v.lane[2 * k]).bits | static_cast<unsigned>(bf16_round(v.lane[2 * k + 1]).bits)
-                                                     << 16;
+    for (int k = 0; k < 4; k++) pair[k] = bf16_round_pair(v.lane[2 * k], v.lane[2 * k + 1]);
     static_cast<uint4 *>(s.data)[i] = {pair[0], pair[1], pair[2], pair[3]};
   } else {
     float4 *at = static_cast<float4 *>(s.data) + 2 * i;

@@ -2,13 +2,13 @@
  *   out = P W^T,  dW = g^T P,  Q = g W,  dr[b,i] = sum_k t[b,k] Q[b,i,k],  dt[b,k] = sum_i r[b,i] Q[b,i,k].
  * P and Q are made a slab of columns at a time, so that their memory does not grow with D; at the paper's sizes one
  * slab is all. Sums over slabs and Q are float32; P has the type that is multiplied. */
-#include "nn/cuda/launch.cuh"
-#include "nn/cuda/matmul.h"
+#include "nn/cuda/reduce.cuh"
 
 #include <initializer_list>
 #include <stdlib.h>
 
 extern "C" {
+#include "nn/cuda/matmul.h"
 #include "nn/hyper_bilinear/hyper_bilinear.h"
 }
 
@@ -24,45 +24,91 @@ struct hyper_state {
   int64_t batch, d, k, slab; /* slab: values of i at a time */
   int64_t stride;            /* numbers from row to row of P and Q */
   /* Of scratch: P, Q, and sums over slabs where their results are not float32. */
-  size_t p_bytes, q_bytes, out_bytes, dt_bytes, workspace;
+  size_t p_bytes, q_bytes, out_bytes, dt_bytes, parts_bytes, workspace;
 };
 
 /* --- Kernels --- */
 
-/* A vector of P, of columns [first * k, first * k + columns). */
-static __global__ void form_products(struct span p, struct span t, struct span r, int64_t rows,
-                                     int64_t stride, int64_t columns, int64_t first, int64_t d, int64_t k) {
-  const int64_t per_row = stride / CUDA_LANES, b = item() / per_row, column = item() % per_row * CUDA_LANES;
-  if (b >= rows) return;
-  int64_t i = column / k, at = column % k;
-  struct vector v;
-  for (int lane = 0; lane < CUDA_LANES; lane++) {
-    v.lane[lane] = column + lane < columns ? load(r, b * d + first + i) * load(t, b * k + at) : 0;
-    if (++at == k) at = 0, i++;
+/* A vector of P, of columns [first * k, first * k + columns), in row blockIdx.x. */
+static __global__ void form_products(struct span p, struct span t, struct span r, int64_t stride,
+                                     int64_t columns, int64_t first, int64_t d, struct divisor by_k) {
+  const int64_t b = blockIdx.x, k = by_k.by;
+  const unsigned column = (blockIdx.y * CUDA_THREADS + threadIdx.x) * CUDA_LANES;
+  if (column >= stride) return;
+  int64_t i = b * d + first + quotient(column, by_k), at = remainder_of(column, by_k);
+  struct vector v = {};
+  if (k % CUDA_LANES == 0) {
+    v = load_vector(t, (b * k + at) / CUDA_LANES);
+    const float factor = load(r, i);
+    for (int lane = 0; lane < CUDA_LANES; lane++) v.lane[lane] *= factor;
+  } else {
+    for (int lane = 0; lane < CUDA_LANES && column + lane < columns; lane++) {
+      v.lane[lane] = load(r, i) * load(t, b * k + at);
+      if (++at == k) at = 0, i++;
+    }
   }
-  store_vector(p, item(), v);
+  store_vector(p, (b * stride + column) / CUDA_LANES, v);
 }
 
-/* A warp per (b, i). */
-static __global__ void sum_over_k(struct span dr, struct span t, const float *q, int64_t rows, int64_t stride,
-                                  int64_t count, int64_t first, int64_t d, int64_t k) {
-  const int64_t row = item() / warpSize, b = row / count, i = row % count;
-  const int lane = static_cast<int>(threadIdx.x) % warpSize;
-  if (b >= rows) return;
-  float sum = 0;
-  for (int64_t at = lane; at < k; at += warpSize) sum += load(t, b * k + at) * q[b * stride + i * k + at];
-  for (int bits = warpSize / 2; bits > 0; bits /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, bits);
-  if (lane == 0) store(dr, b * d + first + i, sum);
+/* Q is read once: a block takes PART values of i of a sample and WIDE of k at a time, a warp every eighth i, of which AHEAD
+ * are under way together. */
+enum { PART = 64, PER_LANE = 4, WIDE = PER_LANE * CUDA_WARP, AHEAD = 4, TALL = AHEAD * CUDA_WARPS };
+
+struct q_slab {
+  const float *q;
+  int64_t batch, stride, count, first, d, k; /* values of i: `count` from `first` on */
+};
+
+/* dr of the block's values of i, from all k; and their part of dt, [parts, batch, k]. Either may be NULL. */
+static __global__ void reduce_q(struct span dr, float *dt_parts, struct span t, struct span r,
+                                struct q_slab s) {
+  __shared__ float of_i[PART];
+  const int64_t b = blockIdx.x, begin = static_cast<int64_t>(blockIdx.y) * PART;
+  const int warp = static_cast<int>(threadIdx.x) / CUDA_WARP,
+            count = static_cast<int>(s.count - begin < PART ? s.count - begin : int64_t{PART});
+  const float *q = s.q + b * s.stride + begin * s.k;
+  const int64_t r_at = b * s.d + s.first + begin;
+  for (int i = warp; i < PART && lane() == 0; i += CUDA_WARPS) of_i[i] = 0;
+  for (int64_t k = lane(); k - lane() < s.k; k += WIDE) {
+    float of_k[PER_LANE], sum[PER_LANE] = {};
+    for (int c = 0; c < PER_LANE; c++)
+      of_k[c] = k + c * CUDA_WARP < s.k ? load(t, b * s.k + k + c * CUDA_WARP) : 0;
+    for (int i = warp; i < count; i += TALL) {
+      float value[AHEAD][PER_LANE], factor[AHEAD];
+      for (int a = 0; a < AHEAD; a++) {
+        const int row = i + a * CUDA_WARPS;
+        factor[a] = row < count ? load(r, r_at + row) : 0;
+        for (int c = 0; c < PER_LANE; c++)
+          value[a][c] = row < count && k + c * CUDA_WARP < s.k ? q[row * s.k + k + c * CUDA_WARP] : 0;
+      }
+      for (int a = 0; a < AHEAD; a++) {
+        float dot = 0;
+        for (int c = 0; c < PER_LANE; c++) {
+          dot += of_k[c] * value[a][c];
+          sum[c] += factor[a] * value[a][c];
+        }
+        dot = warp_sum(dot);
+        if (lane() == 0 && i + a * CUDA_WARPS < count) of_i[i + a * CUDA_WARPS] += dot;
+      }
+    }
+    for (int c = 0; c < PER_LANE && dt_parts; c++) {
+      sum[c] = column_sum(sum[c]);
+      if (warp == 0 && k + c * CUDA_WARP < s.k)
+        dt_parts[(blockIdx.y * s.batch + b) * s.k + k + c * CUDA_WARP] = sum[c];
+    }
+  }
+  __syncthreads();
+  if (dr.data && static_cast<int>(threadIdx.x) < count) store(dr, r_at + threadIdx.x, of_i[threadIdx.x]);
 }
 
-/* A thread per (b, k). */
-static __global__ void sum_over_i(float *dt, struct span r, const float *q, int64_t rows, int64_t stride,
-                                  int64_t count, int64_t first, int64_t d, int64_t k) {
-  const int64_t b = item() / k, at = item() % k;
-  if (b >= rows) return;
-  float sum = first ? dt[item()] : 0;
-  for (int64_t i = 0; i < count; i++) sum += load(r, b * d + first + i) * q[b * stride + i * k + at];
-  dt[item()] = sum;
+/* to = before + the parts, in their order; before NULL: 0 */
+static __global__ void add_parts(struct span to, const float *before, const float *dt_parts, int64_t parts,
+                                 int64_t items) {
+  const int64_t i = item();
+  if (i >= items) return;
+  float sum = before ? before[i] : 0;
+  for (int64_t part = 0; part < parts; part++) sum += dt_parts[part * items + i];
+  store(to, i, sum);
 }
 
 /* --- Planning --- */
@@ -114,6 +160,8 @@ static size_t workspace_of(const struct products *p) {
   return most;
 }
 
+static int64_t parts_of(int64_t count) { return (count + PART - 1) / PART; }
+
 static size_t float_bytes(int64_t count) { return cuda_whole(static_cast<size_t>(count) * sizeof(float)); }
 
 static void plan_memory(struct node *n) {
@@ -123,10 +171,11 @@ static void plan_memory(struct node *n) {
   s->q_bytes = s->whole.q ? float_bytes(s->batch * s->stride) : 0;
   s->out_bytes = n->out->layout.element == ELEMENT_OWN ? 0 : float_bytes(s->batch * s->d);
   s->dt_bytes = n->in[HYPER_T]->layout.element == ELEMENT_OWN ? 0 : float_bytes(s->batch * s->k);
+  s->parts_bytes = s->whole.q ? float_bytes(parts_of(s->slab) * s->batch * s->k) : 0;
   const size_t whole = workspace_of(&s->whole), last = workspace_of(&s->last);
   s->workspace = whole > last ? whole : last;
   n->forward_scratch = s->p_bytes + s->out_bytes + s->workspace;
-  n->backward_scratch = s->p_bytes + s->q_bytes + s->dt_bytes + s->workspace;
+  n->backward_scratch = s->p_bytes + s->q_bytes + s->parts_bytes + s->dt_bytes + s->workspace;
   n->keep_in = 1 << HYPER_W | 1 << HYPER_T | 1 << HYPER_R;
 }
 
@@ -178,8 +227,10 @@ static enum status make_p(const struct node *n, struct cuda *cuda, const struct 
   const struct hyper_state *s = state_of(n);
   const struct tensor *t = n->in[HYPER_T], *r = n->in[HYPER_R];
   struct span to = {p, s->factor};
-  return launch(form_products, cuda_grid(s->batch * s->stride / CUDA_LANES), CUDA_THREADS, 0, cuda, to,
-                data_of(t), data_of(r), s->batch, s->stride, slab->count * s->k, slab->first, s->d, s->k);
+  const int64_t vectors = s->stride / CUDA_LANES;
+  const dim3 grid(static_cast<unsigned>(s->batch), cuda_grid(vectors).x);
+  return launch(form_products, grid, CUDA_THREADS, 0, cuda, to, data_of(t), data_of(r), s->stride,
+                slab->count * s->k, slab->first, s->d, divisor_of(s->k));
 }
 
 /* Column first * k of a matrix of W's shape. */
@@ -223,19 +274,19 @@ static enum status backward_w(const struct node *n, struct cuda *cuda) {
   return st;
 }
 
-/* dr of these i, and their part of dt. */
-static enum status reduce_q(const struct node *n, struct cuda *cuda, const struct slab *slab, const float *q,
-                            float *dt) {
+/* dr of these i, and their part of dt, which goes to `to` with what is there `before`. */
+static enum status take_q(const struct node *n, struct cuda *cuda, const struct slab *slab, const float *q,
+                          float *dt_parts, struct span to, const float *before) {
   const struct hyper_state *s = state_of(n);
   const struct tensor *t = n->in[HYPER_T], *r = n->in[HYPER_R];
+  const int64_t parts = parts_of(slab->count), items = s->batch * s->k;
+  const dim3 grid(static_cast<unsigned>(s->batch), static_cast<unsigned>(parts));
+  const struct q_slab all = {q, s->batch, s->stride, slab->count, slab->first, s->d, s->k};
   enum status st = OK;
-  if (n->in_grad[HYPER_R])
-    st = launch(sum_over_k, cuda_grid(s->batch * slab->count * 32), CUDA_THREADS, 0, cuda,
-                span_of(r, n->in_grad[HYPER_R]), data_of(t), q, s->batch, s->stride, slab->count, slab->first,
-                s->d, s->k);
-  if (st == OK && dt)
-    st = launch(sum_over_i, cuda_grid(s->batch * s->k), CUDA_THREADS, 0, cuda, dt, data_of(r), q, s->batch,
-                s->stride, slab->count, slab->first, s->d, s->k);
+  TRY(launch(reduce_q, grid, CUDA_THREADS, 0, cuda, span_of(r, n->in_grad[HYPER_R]),
+             to.data ? dt_parts : nullptr, data_of(t), data_of(r), all));
+  if (to.data) TRY(launch_items(items, add_parts, cuda, to, before, dt_parts, parts, items));
+out:
   return st;
 }
 
@@ -244,17 +295,19 @@ static enum status backward_t_r(const struct node *n, struct cuda *cuda) {
   char *room = static_cast<char *>(n->scratch_b);
   const char *w = w_of(n);
   enum status st = OK;
-  float *q = static_cast<float *>(carve(&room, s->q_bytes));
-  void *result = n->in_grad[HYPER_T], *dt = result && s->dt_bytes ? carve(&room, s->dt_bytes) : result;
+  float *q = static_cast<float *>(carve(&room, s->q_bytes)),
+        *dt_parts = static_cast<float *>(carve(&room, s->parts_bytes));
+  void *result = n->in_grad[HYPER_T], *sums = s->dt_bytes ? carve(&room, s->dt_bytes) : result;
   for (int64_t first = 0; first < s->d && st == OK; first += s->slab) {
     struct slab slab = slab_at(s, first);
     struct matmul_call call = {n->out->grad, columns_at(s, w, first, s->factor), nullptr, q, room, false};
+    struct span dt = {result ? sums : nullptr, ELEMENT_OWN};
+    if (first + s->slab >= s->d) dt = span_of(n->in[HYPER_T], result);
     st = matmul_run(slab.products->q, cuda->stream, &call);
-    if (st == OK) st = reduce_q(n, cuda, &slab, q, static_cast<float *>(dt));
+    if (st == OK)
+      st = take_q(n, cuda, &slab, q, dt_parts, dt, first > 0 ? static_cast<const float *>(sums) : nullptr);
   }
-  if (st != OK || dt == result) return st;
-  const int64_t count = s->batch * s->k;
-  return cuda_convert(cuda, result, n->in[HYPER_T]->layout.element, dt, ELEMENT_OWN, count, count, false);
+  return st;
 }
 
 static enum status backward(struct node *n, const struct run *run) {

@@ -10,17 +10,32 @@ struct squares {
   double norm, change; /* of theta, of its gradient with decay */
 };
 
-/* squares [n][PARTS], a block each. */
+/* squares [n][PARTS], a block each; a thread has AHEAD vectors under way. What lies behind the last number is none. */
 static __global__ void sum_squares(struct update_table table, struct squares *squares) {
+  enum { AHEAD = 4 };
   const struct update *u = table.runs + blockIdx.y;
-  const float *x = static_cast<const float *>(u->theta), *g = static_cast<const float *>(u->grad);
+  const struct span theta = update_span(u->theta), grad = update_span(u->grad);
   const float decay = static_cast<float>(u->arg[ARG_DECAY]);
-  const int64_t count = static_cast<int64_t>(u->bytes / sizeof *x);
+  const int64_t count = static_cast<int64_t>(u->bytes / sizeof(float)),
+                vectors = (count + CUDA_LANES - 1) / CUDA_LANES,
+                step = static_cast<int64_t>(PARTS) * CUDA_THREADS;
   double norm = 0, change = 0;
-  for (int64_t i = item(); i < count; i += static_cast<int64_t>(PARTS) * CUDA_THREADS) {
-    float d = g[i] + decay * x[i];
-    norm += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-    change += static_cast<double>(d) * static_cast<double>(d);
+  for (int64_t i = item(); i < vectors; i += AHEAD * step) {
+    struct packed x[AHEAD] = {}, g[AHEAD] = {};
+    for (int a = 0; a < AHEAD; a++) {
+      if (i + a * step >= vectors) continue;
+      x[a] = load_packed(theta, i + a * step);
+      g[a] = load_packed(grad, i + a * step);
+    }
+    for (int a = 0; a < AHEAD; a++) {
+      const struct vector of_x = unpack(x[a], ELEMENT_OWN), of_g = unpack(g[a], ELEMENT_OWN);
+      const int64_t left = count - (i + a * step) * CUDA_LANES;
+      for (int k = 0; k < CUDA_LANES && k < left; k++) {
+        float d = of_g.lane[k] + decay * of_x.lane[k];
+        norm += static_cast<double>(of_x.lane[k]) * static_cast<double>(of_x.lane[k]);
+        change += static_cast<double>(d) * static_cast<double>(d);
+      }
+    }
   }
   norm = block_sum(norm);
   change = block_sum(change);

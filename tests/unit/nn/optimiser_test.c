@@ -208,6 +208,43 @@ static void lars_moves_a_weight_of_zeros(void **state) {
   }
 }
 
+/* Enough numbers for every part of a sum of squares, and no whole number of vectors. */
+static void lars_measures_all_of_a_large_weight(void **state) {
+  (void)state;
+  enum { ROWS = 301, COLUMNS = 899, N = ROWS * COLUMNS };
+  static double start[N], gradient[N], now[N];
+  double norm = 0, change = 0;
+  for (int i = 0; i < N; i++) {
+    start[i] = cos(i) * (1 + (double)i / N);
+    gradient[i] = sin(i) * (2 - (double)i / N);
+    norm += start[i] * start[i];
+    change += (gradient[i] + 0.02 * start[i]) * (gradient[i] + 0.02 * start[i]);
+  }
+  for (int d = 0; d < N_DEVICES; d++) {
+    if (!is_here(devices[d])) continue;
+    struct graph *g = open_graph(devices[d]);
+    struct value w = graph_param(g, "w", shape_2(ROWS, COLUMNS), uniform);
+    struct value y = linear(g, graph_input(g, "x", shape_2(2, COLUMNS)), w, none);
+    struct optimiser_config config = {0.9, 0.02, .name = "lars"};
+    const double trust = 0.001;
+    memcpy(config.own.bytes, &trust, sizeof trust);
+    struct updater *u;
+    CHECK(graph_plan(g, info_nce(g, y, y, 0.5)));
+    CHECK(graph_init(g, 1));
+    CHECK(graph_write_f64(g, w, start, N));
+    CHECK(graph_write_f64(g, graph_gradient(g, w), gradient, N));
+    CHECK(updater_open(&u, g, &config));
+    CHECK(updater_step(u, &(double){100}));
+    read(g, "w", now, N);
+    for (int i = 0; i < N; i++) {
+      double moved = 100 * trust * sqrt(norm / change) * (gradient[i] + 0.02 * start[i]);
+      assert_true(fabs(start[i] - moved - now[i]) < 1e-6);
+    }
+    updater_close(&u);
+    graph_close(&g);
+  }
+}
+
 static void an_unknown_optimiser_is_refused(void **state) {
   (void)state;
   struct graph *g = weight_and_bias("ref");
@@ -303,6 +340,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(parameters_follow_their_own_rates_and_decay),
                                      cmocka_unit_test(three_steps_end_where_pytorchs_do),
                                      cmocka_unit_test(lars_moves_a_weight_of_zeros),
+                                     cmocka_unit_test(lars_measures_all_of_a_large_weight),
                                      cmocka_unit_test(an_unknown_optimiser_is_refused),
                                      cmocka_unit_test(a_target_starts_as_its_parameter_and_follows_it_slowly),
                                      cmocka_unit_test(shadows_of_buffers_are_left_alone),
