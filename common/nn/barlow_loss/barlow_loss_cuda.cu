@@ -156,13 +156,16 @@ out:
 
 /* --- Backward ------------------------------------------------------------------------------------------- */
 
-/* dC / N: dC_ii = 2 (C_ii - 1), dC_ij = 2 off_diagonal C_ij */
+/* Row i of dC / N: dC_ii = 2 (C_ii - 1), dC_ij = 2 off_diagonal C_ij */
 static __global__ void differentiate(float *c, struct span loss_grad, int64_t n, int64_t d,
                                      float off_diagonal) {
-  int64_t i = item();
-  if (i >= d * d) return;
+  int64_t i = warp_row();
+  if (i >= d) return;
   float scale = 2 * load(loss_grad, 0) / static_cast<float>(n);
-  c[i] = scale * (i / d == i % d ? c[i] - 1 : off_diagonal * c[i]);
+  for (int64_t j = lane(); j < d; j += CUDA_WARP) {
+    float x = c[i * d + j];
+    c[i * d + j] = scale * (i == j ? x - 1 : off_diagonal * x);
+  }
 }
 
 /* dz = (dz^ - mean(dz^) - z^ mean(dz^ z^)) / sd, by column */
@@ -200,8 +203,8 @@ static enum status backward(struct node *n, const struct run *run) {
   const struct barlow_loss_attr *a = static_cast<const struct barlow_loss_attr *>(n->attr);
   struct parts p = parts_of(n, n->saved);
   enum status st = OK;
-  TRY(launch(differentiate, cuda_grid(p.d * p.d), CUDA_THREADS, 0, cuda_of(run), p.c, grad_of(n->out), p.n,
-             p.d, static_cast<float>(a->off_diagonal)));
+  TRY(launch(differentiate, cuda_row_grid(p.d), CUDA_THREADS, 0, cuda_of(run), p.c, grad_of(n->out), p.n, p.d,
+             static_cast<float>(a->off_diagonal)));
   for (int side = 0; side < 2; side++)
     if (n->in_grad[side]) TRY(backward_side(n, run, p, side));
 out:
