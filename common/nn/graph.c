@@ -311,6 +311,12 @@ struct value graph_gradient(const struct graph *g, struct value v) {
 }
 
 void graph_set_bn_momentum(struct graph *g, double momentum) { g->run.bn_momentum = momentum; }
+
+const char *graph_hardware(const struct graph *g, bool *described) {
+  *described = false;
+  return g->backend->hardware ? g->backend->hardware(g->run.device, described) : NULL;
+}
+
 size_t graph_arena_bytes(const struct graph *g) { return g->arena_bytes; }
 size_t graph_param_bytes(const struct graph *g) { return g->param_bytes + g->trained_bytes; }
 

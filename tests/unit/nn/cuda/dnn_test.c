@@ -3,9 +3,9 @@
 #include "model/backbone.h"
 #include "nn/conv2d/conv2d.h"
 #include "nn/cuda/dnn.h"
+#include "nn/cuda/gpu_models.h"
 #include "nn/graph_internal.h"
 
-#include "devices.h"
 #include "test.h"
 
 enum { MAX_CONVOLUTIONS = 512, STEM_CHANNELS = 8 }; /* as many as the cuda backend gives to images */
@@ -58,6 +58,8 @@ static const struct convolutions *networks(void) {
   return &all;
 }
 
+static const char *properties_of(const char *gpu) { return gpu_model_find(gpu)->properties; }
+
 static struct dnn *open_device(const char *device, bool deterministic) {
   struct dnn *dnn = NULL;
   enum status st = dnn_open(&dnn, &(struct dnn_config){.deterministic = deterministic, .device = device});
@@ -105,26 +107,26 @@ static void check_device(const char *device, bool deterministic) {
 
 static void every_convolution_has_a_plan_on_sm_80(void **state) {
   (void)state;
-  check_device(DEVICE_A100, false);
+  check_device(properties_of("a100"), false);
 }
 static void every_convolution_has_a_plan_on_sm_90(void **state) {
   (void)state;
-  check_device(DEVICE_H200, false);
+  check_device(properties_of("h200"), false);
 }
 static void every_convolution_has_a_deterministic_plan_on_sm_80(void **state) {
   (void)state;
-  check_device(DEVICE_A100, true);
+  check_device(properties_of("a100"), true);
 }
 static void every_convolution_has_a_deterministic_plan_on_sm_90(void **state) {
   (void)state;
-  check_device(DEVICE_H200, true);
+  check_device(properties_of("h200"), true);
 }
 
 static void bf16_at_224_px_needs_little_workspace_on_sm_90(void **state) {
   (void)state;
   struct convolutions all = {.count = 0};
   add_network(&all, "resnet50", 512, 224);
-  struct dnn *dnn = open_device(DEVICE_H200, true);
+  struct dnn *dnn = open_device(properties_of("h200"), true);
   for (int i = 0; i < all.count; i++) {
     for (int pass = DNN_FORWARD; pass <= DNN_ADD_TO_DATA; pass++) {
       struct dnn_conv_shape s = all.shape[i];
@@ -148,7 +150,7 @@ static void assert_refused(struct dnn *dnn, struct dnn_conv_shape s, enum status
 
 static void what_cannot_be_is_said(void **state) {
   (void)state;
-  struct dnn *dnn = open_device(DEVICE_H200, false);
+  struct dnn *dnn = open_device(properties_of("h200"), false);
   assert_refused(dnn, (struct dnn_conv_shape){1, 8, 4, 4, 0, 3, 1, 1}, E_SHAPE, "at least 1");
   assert_refused(dnn, (struct dnn_conv_shape){1, 8, 4, 4, 8, 7, 1, 1}, E_SHAPE,
                  "kernel of 7 does not fit into 4x4");
@@ -170,7 +172,8 @@ static void what_cannot_be_is_said(void **state) {
 static size_t workspace_within(size_t limit, const struct dnn_conv_shape *s) {
   struct dnn *dnn = NULL;
   struct dnn_conv *conv = NULL;
-  assert_int_equal(dnn_open(&dnn, &(struct dnn_config){.workspace_limit = limit, .device = DEVICE_H200}), OK);
+  assert_int_equal(
+      dnn_open(&dnn, &(struct dnn_config){.workspace_limit = limit, .device = properties_of("h200")}), OK);
   if (dnn_conv_open(&conv, dnn, s, DNN_FORWARD) != OK) fail_msg("%s", fail_message());
   size_t workspace = dnn_conv_workspace(conv);
   dnn_conv_close(&conv);
@@ -181,7 +184,7 @@ static size_t workspace_within(size_t limit, const struct dnn_conv_shape *s) {
 static void a_workspace_limit_is_kept(void **state) {
   (void)state;
   const struct convolutions *all = networks();
-  struct dnn *dnn = open_device(DEVICE_H200, false);
+  struct dnn *dnn = open_device(properties_of("h200"), false);
   dnn_close(&dnn);
   int limited = 0;
   for (int i = 0; i < all->count; i++) {
@@ -195,7 +198,7 @@ static void a_workspace_limit_is_kept(void **state) {
 
 static void without_a_gpu_cudnn_says_so(void **state) {
   (void)state;
-  struct dnn *dnn = open_device(DEVICE_H200, false);
+  struct dnn *dnn = open_device(properties_of("h200"), false);
   dnn_close(&dnn);
   if (dnn_open(&dnn, &(struct dnn_config){.deterministic = true}) == OK) {
     dnn_close(&dnn);
@@ -207,7 +210,7 @@ static void without_a_gpu_cudnn_says_so(void **state) {
 
 static void device_properties_that_are_none_are_said(void **state) {
   (void)state;
-  struct dnn *dnn = open_device(DEVICE_H200, false);
+  struct dnn *dnn = open_device(properties_of("h200"), false);
   dnn_close(&dnn);
   assert_int_equal(dnn_open(&dnn, &(struct dnn_config){.device = "{}"}), E_DEVICE);
   assert_null(dnn);
