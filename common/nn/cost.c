@@ -48,3 +48,24 @@ struct tensor_cost graph_tensor_cost(const struct graph *g, struct value v) {
   return (struct tensor_cost){t->bytes, t->role == TENSOR_PARAM && t->wants_grad,
                               t->shadow_of && t->shadow_of->role == TENSOR_PARAM};
 }
+
+/* As graph_write_pixels takes them: a byte per number. */
+static size_t image_bytes(const struct tensor *t) {
+  return t->shape.n_dims == 4 && t->shape.dim[1] == 3 ? (size_t)shape_count(t->shape) : 0;
+}
+
+struct graph_memory graph_memory(const struct graph *g) {
+  struct graph_memory m = {.arena = g->arena_bytes};
+  size_t images = 0;
+  for (int32_t i = 0; i < g->n_tensors; i++) {
+    const struct tensor *t = g->tensors[i];
+    if (t->role == TENSOR_PARAM) m.parameters += rounded(t->bytes);
+    if (t->role == TENSOR_PARAM && t->wants_grad) m.gradients += rounded(t->bytes);
+    if (t->role == TENSOR_BUFFER) m.buffers += rounded(t->bytes);
+    if (t->role != TENSOR_INPUT) continue;
+    m.inputs += rounded(t->bytes);
+    if (image_bytes(t) > images) images = image_bytes(t);
+  }
+  if (g->backend->own_memory) m.own = g->backend->own_memory(images);
+  return m;
+}

@@ -24,12 +24,24 @@ struct node_cost {
 size_t graph_n_nodes(const struct graph *g);
 struct node_cost graph_node_cost(const struct graph *g, size_t i); /* i < graph_n_nodes, in forward order */
 
-/* A parameter, buffer or input after graph_plan. */
+/* A parameter, buffer or input after graph_plan. Bytes: its numbers', without what fills memory up behind it. */
 struct tensor_cost {
   size_t bytes;
   bool updated;  /* a parameter that the loss reaches: it has a gradient as large */
   bool averaged; /* the shadow of a parameter, which nn/ema moves */
 };
 struct tensor_cost graph_tensor_cost(const struct graph *g, struct value v);
+
+/* Of the device, and of the host's memory that the device reaches. */
+struct own_memory {
+  size_t device, pinned;
+};
+
+/* Bytes that a planned graph takes, or would take (plan_only). */
+struct graph_memory {
+  size_t parameters, gradients, buffers, inputs, arena;
+  struct own_memory own; /* the backend's, once images of the largest input were written */
+};
+struct graph_memory graph_memory(const struct graph *g);
 
 #endif

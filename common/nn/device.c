@@ -7,7 +7,8 @@ static const char precisions[] = "f32|tf32|bf16"; /* as in enum precision */
 
 #define AT(member) offsetof(struct device_options, member)
 const struct opt device_opts[] = {
-    {"device", OPT_STR, AT(device), "cpu", "ref (float64), cpu, or cuda[:N]"},
+    {"device", OPT_STR, AT(device), "cpu",
+     "ref (float64), cpu, or cuda[:N]; describe also takes a GPU that is not there: cuda:h200 or cuda:a100"},
     {"threads", OPT_INT, AT(threads), "0", "threads on the CPU; 0: all cores"},
     {"precision", OPT_STR, AT(precision), "f32",
      "of activations and products on cuda: float32; products of tf32; or bfloat16, with parameters, "

@@ -80,9 +80,11 @@ struct node {
   uint64_t keep_in; /* bit i: backward reads in[i]->data */
   bool keep_out;    /* backward reads out->data */
   size_t saved_bytes, forward_scratch, backward_scratch;
+  size_t constant_bytes; /* written by bind, kept for good */
 
   /* Final at bind. saved lives from forward to backward; the scratches only during their call. */
   void *saved, *scratch_f, *scratch_b;
+  void *constant;
   void **in_grad;   /* where backward writes the gradient of input i; NULL: not wanted */
   bool *accumulate; /* += instead of =; set only for kernels that say `accumulates` */
   void **merge;     /* in_grad[i] is a temporary that the engine adds to in[i]->grad afterwards */
@@ -145,6 +147,7 @@ enum status kernel_update(const struct kernel *kernel, void *device, const struc
 struct backend {
   const char *name;
   size_t element; /* bytes of one ordinary number on the device */
+  /* With plan_only nothing is allocated, and where the device can be described it need not be there. */
   enum status (*open)(void **device, const struct graph_config *config);
   void (*close)(void *device);
   void (*enter)(void *device); /* before kernels run on the calling thread */
@@ -162,7 +165,11 @@ struct backend {
   /* to += from, two that lie as t does */
   enum status (*add)(void *device, const struct tensor *t, void *to, const void *from);
 
-  /* The rest is for backends that compute while the host goes on; NULL otherwise. */
+  /* The rest is for backends with a device of their own; NULL otherwise. */
+  const char *(*hardware)(void *device, bool *described); /* graph_hardware */
+  /* What it takes beside the graph's tensors, once images of so many bytes were written. */
+  struct own_memory (*own_memory)(size_t image_bytes);
+  /* They compute while the host goes on. */
   enum status (*forward_begin)(void *device, const struct run *run); /* at the start of every forward pass */
   enum status (*backward_end)(void *device);                         /* at the end of every backward pass */
   enum status (*wait)(void *device); /* until all that was asked of it is done */

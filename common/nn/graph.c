@@ -47,14 +47,25 @@ const struct kernel *kernel_find(const char *op, const char *backend) {
   return NULL;
 }
 
+/* Backends that a build may lack. */
+static const struct {
+  const char *name, *with, *how;
+} optional[] = {{"cuda", "CUDA", "build it where nvcc of CUDA 13 is on the PATH (make CUDA=1)"},
+                {"cpu", "oneDNN and OpenBLAS", "build it with make CPU_MATH=1"}};
+
 static enum status unknown_device(const char *device) {
   char known[128] = "";
   for (const struct backend *const *b = backend_registry; *b; b++) {
     size_t at = strlen(known);
     snprintf(known + at, sizeof known - at, "%s%s", at ? ", " : "", (*b)->name);
   }
-  return fail(E_ARG, "unknown device '%s'; this build has: %s%s", device, known,
-              backend_find("cuda", 4) ? "" : " (cuda comes with a build where nvcc is on the PATH)");
+  for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
+    const size_t length = strlen(optional[i].name);
+    if (strcspn(device, ":") == length && memcmp(device, optional[i].name, length) == 0)
+      return fail(E_ARG, "--device %s: this build was made without %s; %s, or use: %s", device,
+                  optional[i].with, optional[i].how, known);
+  }
+  return fail(E_ARG, "unknown device '%s'; this build has: %s", device, known);
 }
 
 enum status graph_open(struct graph **out, const struct graph_config *config) {
@@ -300,6 +311,12 @@ struct value graph_gradient(const struct graph *g, struct value v) {
 }
 
 void graph_set_bn_momentum(struct graph *g, double momentum) { g->run.bn_momentum = momentum; }
+
+const char *graph_hardware(const struct graph *g, bool *described) {
+  *described = false;
+  return g->backend->hardware ? g->backend->hardware(g->run.device, described) : NULL;
+}
+
 size_t graph_arena_bytes(const struct graph *g) { return g->arena_bytes; }
 size_t graph_param_bytes(const struct graph *g) { return g->param_bytes + g->trained_bytes; }
 

@@ -56,7 +56,8 @@ struct graph_config {
   enum graph_mode mode;
   int threads; /* 0: all cores */
   bool
-      plan_only; /* graph_plan takes no memory for tensors; the graph can be looked at but neither filled nor run */
+      plan_only; /* graph_plan takes no memory for tensors; the graph can be looked at but neither filled nor run.
+                    "cuda" then plans for an H200 where there is no GPU, "cuda:h200" and "cuda:a100" wherever it is */
   enum precision precision;
   enum plans plans;
 };
@@ -150,6 +151,10 @@ struct value graph_find(const struct graph *g,
 
 /* The factor with which BatchNorm mixes in batch statistics from now on (default 0.1). */
 void graph_set_bn_momentum(struct graph *g, double momentum);
+
+/* The name of the GPU that the graph is for; NULL: it is for the host. *described: the GPU is not there
+ * (plan_only). */
+const char *graph_hardware(const struct graph *g, bool *described);
 
 /* Bytes of the planned arena, and of parameters with their gradients. */
 size_t graph_arena_bytes(const struct graph *g);

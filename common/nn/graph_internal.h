@@ -29,6 +29,12 @@ struct graph {
   size_t trained_bytes, param_bytes, arena_bytes;
 };
 
+/* Bytes of memory up to where the next tensor may begin. */
+enum { TENSOR_ALIGNMENT = 256 };
+static inline size_t rounded(size_t bytes) {
+  return (bytes + TENSOR_ALIGNMENT - 1) / TENSOR_ALIGNMENT * TENSOR_ALIGNMENT;
+}
+
 /* A value's tensor; NULL for id 0 and unknown ids. Negative ids
  * (gradients) give the tensor they belong to. */
 struct tensor *graph_lookup(const struct graph *g, struct value v);

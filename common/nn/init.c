@@ -62,7 +62,9 @@ static void fill(const struct tensor *t, uint64_t seed, float *out) {
 
 enum status graph_init(struct graph *g, uint64_t seed) {
   int64_t largest = 0;
-  if (!g->planned) return fail(E_ARG, "graph_init before graph_plan");
+  if (!g->planned || g->plan_only)
+    return fail(E_ARG,
+                g->planned ? "graph_init of a graph that has no memory" : "graph_init before graph_plan");
   for (size_t i = 0; i < g->n_listed; i++) {
     int64_t count = shape_count(g->listed[i].shape);
     if (count > largest) largest = count;

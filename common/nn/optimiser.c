@@ -113,6 +113,7 @@ enum status updater_open(struct updater **out, struct graph *g, const struct opt
   if (st != OK) return st;
   struct param_block params = graph_param_block(g);
   if (params.bytes == 0) return fail(E_ARG, "nothing to optimise: no gradient reaches a parameter");
+  if (!params.theta) return fail(E_ARG, "an optimiser for a graph that has no memory");
   const struct kernel *kernel = kernel_find(rule->name, params.backend->name);
   if (!kernel) return fail(E_DEVICE, "no %s kernel for %s", params.backend->name, rule->name);
   struct updater *u = *out = calloc(1, sizeof *u);

@@ -8,8 +8,6 @@
 
 #include "nn/graph_internal.h"
 
-enum { ALIGNMENT = 256 };
-
 struct block {
   size_t bytes, offset;
   int32_t from, to; /* both inclusive */
@@ -24,7 +22,6 @@ struct planner {
   int32_t *last_use, *first_grad; /* per tensor, by position in graph->tensors */
 };
 
-static size_t rounded(size_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 static bool training(const struct graph *g) { return g->run.mode == GRAPH_TRAIN; }
 
 /* --- What is differentiated ----------------------------------------------------------------------------- */
@@ -228,6 +225,7 @@ static enum status collect_blocks(struct planner *p) {
     bool goes_back = training(g) && n->out->wants_grad;
     st = add_block(p, n->out->bytes, i, p->last_use[out], &n->out->data);
     if (st == OK) st = add_block(p, n->forward_scratch, i, i, &n->scratch_f);
+    if (st == OK) st = add_block(p, n->constant_bytes, 0, end, &n->constant);
     if (st != OK || !goes_back) continue;
     bool kept = n->out->output || n->out == p->root;
     st = add_block(p, n->out->bytes, kept ? 0 : p->first_grad[out], kept ? end : backward, &n->out->grad);

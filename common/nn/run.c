@@ -98,8 +98,8 @@ static enum status merge_gradients(struct graph *g, struct node *n) {
 }
 
 enum status graph_backward(struct graph *g) {
-  if (!g->planned || g->run.mode != GRAPH_TRAIN)
-    return fail(E_ARG, "graph_backward needs a planned training graph");
+  if (!g->planned || g->plan_only || g->run.mode != GRAPH_TRAIN)
+    return fail(E_ARG, "graph_backward needs a planned training graph with memory");
   enum status st = OK;
   g->backend->enter(g->run.device);
   for (int32_t i = g->n_nodes - 1; i >= 0 && st == OK && !g->replays; i--) {
@@ -168,6 +168,7 @@ enum status graph_step(struct graph *g, enum status (*body)(void *context), void
   const struct backend *b = g->backend;
   const bool record = b->step_begin && !g->run.observer; /* who times every kernel wants each to be called */
   enum status st = OK;
+  if (g->plan_only) return fail(E_ARG, "graph_step of a graph that has no memory");
   b->enter(g->run.device);
   if (record) TRY(b->step_begin(g->run.device, &g->replays));
   st = body(context);

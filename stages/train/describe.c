@@ -36,18 +36,15 @@ struct groups {
   size_t n;
 };
 
-struct memory {
-  size_t parameters, gradients, optimiser, buffers, inputs, arena;
-};
-
 struct description {
   const struct describe_options *o;
   struct run run;
   struct groups modules, ops;
   struct cost total;
-  struct memory memory;
-  size_t n_states;     /* numbers that the optimiser keeps per parameter */
-  double update_bytes; /* that the optimiser and the target networks' average move */
+  struct graph_memory memory;
+  size_t optimiser_bytes; /* of memory */
+  size_t n_states;        /* numbers that the optimiser keeps per parameter */
+  double update_bytes;    /* that the optimiser and the target networks' average move */
 };
 
 /* --- Costs ---------------------------------------------------------------------------------------------- */
@@ -103,37 +100,30 @@ static void count_node(struct description *d, const struct node_cost *n) {
 
 static void count_tensor(struct description *d, const struct graph_tensor *t) {
   char module[NAME_SIZE];
-  struct memory *m = &d->memory;
   struct cost c = {0};
-  const struct tensor_cost held = graph_tensor_cost(d->run.step->graph, t->value);
   *(t->trained ? &c.parameters : &c.buffers) = shape_count(t->shape);
-  *(t->trained ? &m->parameters : &m->buffers) += held.bytes;
   module_of(t->name, module);
   add_cost(&group_named(&d->modules, module)->cost, &c);
   add_cost(&d->total, &c);
-  if (held.updated) {
-    m->gradients += held.bytes;
-    m->optimiser += d->n_states * held.bytes;
-  }
 }
 
 static void count(struct description *d) {
   const struct step *s = d->run.step;
-  const struct value inputs[] = {s->views, s->third, s->labels};
   const struct graph_tensor *kept;
   for (size_t i = 0, n = graph_n_nodes(s->graph); i < n; i++) {
     const struct node_cost c = graph_node_cost(s->graph, i);
     count_node(d, &c);
   }
   for (size_t i = 0, n = graph_tensors(s->graph, &kept); i < n; i++) count_tensor(d, &kept[i]);
-  for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
-    if (inputs[i].id) d->memory.inputs += graph_tensor_cost(s->graph, inputs[i]).bytes;
   d->update_bytes = step_update_bytes(s, d->n_states);
-  d->memory.arena = graph_arena_bytes(s->graph);
+  d->memory = graph_memory(s->graph);
+  d->optimiser_bytes = d->n_states * d->memory.gradients;
 }
 
-static size_t memory_total(const struct memory *m) {
-  return m->parameters + m->gradients + m->optimiser + m->buffers + m->inputs + m->arena;
+static size_t memory_total(const struct description *d) {
+  const struct graph_memory *m = &d->memory;
+  return m->parameters + m->gradients + d->optimiser_bytes + m->buffers + m->inputs + m->arena +
+         m->own.device;
 }
 
 /* --- As JSON -------------------------------------------------------------------------------------------- */
@@ -176,23 +166,35 @@ static json_t *graph_json(const struct graph *g) {
   return all;
 }
 
+static json_t *memory_json(const struct description *d) {
+  const struct graph_memory *m = &d->memory;
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)m->parameters,
+                   "gradients", (json_int_t)m->gradients, "optimiser", (json_int_t)d->optimiser_bytes,
+                   "buffers", (json_int_t)m->buffers, "inputs", (json_int_t)m->inputs, "arena",
+                   (json_int_t)m->arena, "backend", (json_int_t)m->own.device, "total",
+                   (json_int_t)memory_total(d));
+}
+
+/* null: the device is no GPU. */
+static json_t *gpu_json(const struct graph *g) {
+  bool described;
+  const char *name = graph_hardware(g, &described);
+  return name ? json_pack("{s:s, s:b}", "name", name, "described", described) : json_null();
+}
+
 static enum status print_json(const struct description *d) {
   const struct train_options *o = &d->o->train;
-  const struct memory *m = &d->memory;
   const struct step *s = d->run.step;
   const double step = d->total.flops.forward + d->total.flops.backward, images = (double)o->batch;
-  json_t *j =
-      json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:i, s:s, s:o, s:o, s:o, s:o, s:{s:f, s:f}, s:f, s:{s:I, "
-                "s:I, s:I, s:I, "
-                "s:I, s:I, s:I}}",
-                "method", s->method->name, "base", s->base->name, "arch", o->model.arch, "width",
-                (json_int_t)o->model.width, "stem", o->model.stem, "batch", (json_int_t)o->batch, "size",
-                (int)d->run.size, "device", o->device.device, "total", cost_json(&d->total), "modules",
-                groups_json(&d->modules), "ops", groups_json(&d->ops), "graph", graph_json(s->graph), "flops",
-                "step", step, "image", step / images, "update_bytes", d->update_bytes, "memory", "parameters",
-                (json_int_t)m->parameters, "gradients", (json_int_t)m->gradients, "optimiser",
-                (json_int_t)m->optimiser, "buffers", (json_int_t)m->buffers, "inputs", (json_int_t)m->inputs,
-                "arena", (json_int_t)m->arena, "total", (json_int_t)memory_total(m));
+  json_t *j = json_pack(
+      "{s:s, s:s, s:s, s:I, s:s, s:I, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:{s:f, s:f}, s:f, "
+      "s:o, s:I}",
+      "method", s->method->name, "base", s->base->name, "arch", o->model.arch, "width",
+      (json_int_t)o->model.width, "stem", o->model.stem, "batch", (json_int_t)o->batch, "size",
+      (int)d->run.size, "device", o->device.device, "precision", o->device.precision, "gpu",
+      gpu_json(s->graph), "total", cost_json(&d->total), "modules", groups_json(&d->modules), "ops",
+      groups_json(&d->ops), "graph", graph_json(s->graph), "flops", "step", step, "image", step / images,
+      "update_bytes", d->update_bytes, "memory", memory_json(d), "pinned", (json_int_t)d->memory.own.pinned);
   if (!j) return fail(E_MEMORY, "out of memory");
   json_dumpf(j, stdout, JSON_INDENT(1));
   putchar('\n');
@@ -252,30 +254,45 @@ static void print_ops(const struct groups *g) {
   }
 }
 
-static void print_memory(const struct memory *m) {
+/* What only backends with a device of their own take is left out where there is none. */
+static void print_memory(const struct description *d) {
+  const struct graph_memory *m = &d->memory;
   const struct {
     const char *name;
     size_t bytes;
-  } rows[] = {
-      {"parameters", m->parameters}, {"gradients", m->gradients}, {"optimiser state", m->optimiser},
-      {"buffers", m->buffers},       {"inputs", m->inputs},       {"activations and scratch", m->arena},
-      {"in all", memory_total(m)}};
+  } rows[] = {{"parameters", m->parameters},
+              {"gradients", m->gradients},
+              {"optimiser state", d->optimiser_bytes},
+              {"buffers", m->buffers},
+              {"inputs", m->inputs},
+              {"activations and scratch", m->arena},
+              {"pixels and arguments", m->own.device},
+              {"in all", memory_total(d)},
+              {"pinned, of the host", m->own.pinned}};
   printf("\n%-26s %10s\n", "memory", "MB");
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-    printf("%-26s %10.1f\n", rows[i].name, (double)rows[i].bytes / 1e6);
+    if (rows[i].bytes) printf("%-26s %10.1f\n", rows[i].name, (double)rows[i].bytes / 1e6);
+}
+
+static void print_device(const struct step *s, const struct device_options *o) {
+  bool described;
+  const char *gpu = graph_hardware(s->graph, &described);
+  printf("%s", o->device);
+  if (gpu) printf(" in %s (%s%s)", o->precision, gpu, described ? ", which is only described" : "");
 }
 
 static void print_text(const struct description *d) {
   const struct train_options *o = &d->o->train;
   const struct step *s = d->run.step;
   const double step = d->total.flops.forward + d->total.flops.backward;
-  printf("%s with base %s; %s, width %" PRId64 ", %s stem; batch %" PRId64 ", views of %d pixels; %s\n\n",
-         s->method->name, s->base->name, o->model.arch, o->model.width, o->model.stem, o->batch, d->run.size,
-         o->device.device);
+  printf("%s with base %s; %s, width %" PRId64 ", %s stem; batch %" PRId64 ", views of %d pixels; ",
+         s->method->name, s->base->name, o->model.arch, o->model.width, o->model.stem, o->batch, d->run.size);
+  print_device(s, &o->device);
+  printf("\n\n");
   print_graph(s->graph);
   print_modules(d);
   print_ops(&d->ops);
-  print_memory(&d->memory);
+  print_memory(d);
   printf("\nper step   %.2f GFLOP, %.1f MB moved and %.1f MB by the update of the parameters\n"
          "per image  %.4f GFLOP (both views, forward and backward)\n"
          "A multiply-add counts as 2 FLOP. Bytes: every operand of a call once, as if nothing stayed in a "

@@ -27,6 +27,7 @@ static void what_is_missing_is_one_line(void **state) {
     const char *device;
     enum status status;
     const char *message;
+    bool plan_only;
   } cases[] = {
       {{1, 0, 90, 0},
        "cuda",
@@ -44,12 +45,30 @@ static void what_is_missing_is_one_line(void **state) {
       {{1, 13000, 75, 0}, "cuda", E_DEVICE, "cuda:0 has compute capability 7.5; at least 8.0 is needed"},
       {{1, 13000, 90, 0}, "cuda:", E_ARG, "--device cuda:: after the colon comes a number from 0"},
       {{1, 13000, 90, 0}, "cuda:-1", E_ARG, "--device cuda:-1: after the colon comes a number from 0"},
+      {{1, 13000, 90, 0}, "cuda:h200", E_ARG, "--device cuda:h200: after the colon comes a number from 0"},
+      {{1, 0, 90, 0},
+       "cuda:0",
+       E_DEVICE,
+       "cuda: no NVIDIA driver (libcuda.so.1) on this machine; --device cpu needs none",
+       true},
+      {{1, 12020, 90, 0},
+       "cuda",
+       E_DEVICE,
+       "cuda: the NVIDIA driver supports CUDA 12.2, this build needs 13.0; update the driver",
+       true},
+      {{0, 0, 0, 0},
+       "cuda:x",
+       E_ARG,
+       "--device cuda:x: after the colon comes a number from 0, or h200 or a100, which need not be there",
+       true},
       {{1, 13000, 90, 0}, "cuda:0x", E_ARG, "--device cuda:0x: after the colon comes a number from 0"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct graph *g = NULL;
     emulation_set_machine(cases[i].machine);
-    assert_int_equal(graph_open(&g, &(struct graph_config){.device = cases[i].device}), cases[i].status);
+    assert_int_equal(
+        graph_open(&g, &(struct graph_config){.device = cases[i].device, .plan_only = cases[i].plan_only}),
+        cases[i].status);
     assert_null(g);
     assert_string_equal(fail_message(), cases[i].message);
   }

@@ -25,8 +25,15 @@ struct emulation_machine {
   int driver;     /* as cudaDriverGetVersion: 13000; 0: none installed */
   int capability; /* 90: sm_90 */
   size_t memory;  /* bytes of device memory */
+  int processors; /* 0: 2, few, so that blocks take several turns */
 };
 void emulation_set_machine(struct emulation_machine machine);
+
+/* Bytes that are allocated now. */
+struct emulation_memory {
+  size_t device, pinned;
+};
+struct emulation_memory emulation_memory(void);
 
 #ifdef __cplusplus
 }

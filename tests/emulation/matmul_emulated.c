@@ -27,6 +27,8 @@ enum status blas_open(struct blas **out) {
   return *out ? OK : fail(E_MEMORY, "out of memory for cuBLASLt");
 }
 
+enum status blas_open_described(struct blas **out) { return blas_open(out); }
+
 void blas_close(struct blas **blas) {
   free(*blas);
   *blas = NULL;

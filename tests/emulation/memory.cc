@@ -13,7 +13,7 @@
 namespace {
 const size_t page = 4096, alignment = 256, room = (size_t)1 << 40;
 
-struct emulation_machine machine = {1, CUDART_VERSION, 90, (size_t)4 << 30};
+struct emulation_machine machine = {1, CUDART_VERSION, 90, (size_t)4 << 30, 0};
 
 struct allocation {
   char *pages;
@@ -74,6 +74,12 @@ extern "C" {
 
 void emulation_set_machine(struct emulation_machine new_machine) { machine = new_machine; }
 
+struct emulation_memory emulation_memory(void) {
+  struct emulation_memory now = {used, 0};
+  for (const auto &entry : pinned_memory) now.pinned += entry.second;
+  return now;
+}
+
 void emulation_begin_access(void) {
   if (accesses++ == 0) protect_all();
 }
@@ -103,10 +109,14 @@ cudaError_t cudaSetDevice(int device) {
   return device >= 0 && device < machine.devices ? cudaSuccess : set_error(cudaErrorInvalidDevice);
 }
 
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device) {
+  if (device < 0 || device >= machine.devices) return set_error(cudaErrorInvalidDevice);
+  *properties = cudaDeviceProp{"emulated GPU", machine.processors ? machine.processors : 2};
+  return cudaSuccess;
+}
+
 cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int) {
-  *value = attribute == cudaDevAttrMultiProcessorCount      ? 2 /* few, so that blocks take several turns */
-           : attribute == cudaDevAttrComputeCapabilityMajor ? machine.capability / 10
-                                                            : machine.capability % 10;
+  *value = attribute == cudaDevAttrComputeCapabilityMajor ? machine.capability / 10 : machine.capability % 10;
   return cudaSuccess;
 }
 

@@ -13,6 +13,8 @@
 #include "nn/optimiser.h"
 #include "test.h"
 
+#include "emulation.h"
+
 #define OK_OR_FAIL(expr)                                                                                     \
   do {                                                                                                       \
     if ((expr) != OK) fail_msg("%s: %s", #expr, fail_message());                                             \
@@ -144,9 +146,91 @@ static void plans_that_were_measured_train_alike(void **state) {
   train_beside_ref(PRECISION_BF16, PLANS_MEASURED, 5e-2);
 }
 
+/* --- Memory --------------------------------------------------------------------------------------------- */
+
+static const struct emulation_machine sound = {1, CUDART_VERSION, 90, (size_t)4 << 30, 0},
+                                      bare = {0, 0, 0, 0, 0},
+                                      h200 = {1, CUDART_VERSION, 90, (size_t)4 << 30, 132};
+
+static int restore(void **state) {
+  (void)state;
+  emulation_set_machine(sound);
+  return 0;
+}
+
+/* What the network would take on this machine. */
+static struct graph_memory planned_on(struct emulation_machine machine, enum precision precision,
+                                      bool described) {
+  struct training t = {0};
+  bool is_described;
+  emulation_set_machine(machine);
+  OK_OR_FAIL(graph_open(
+      &t.g, &(struct graph_config){
+                .device = "cuda", .mode = GRAPH_TRAIN, .plan_only = true, .precision = precision}));
+  OK_OR_FAIL(graph_plan(t.g, build(&t)));
+  assert_string_equal(graph_hardware(t.g, &is_described), described ? "NVIDIA H200" : "emulated GPU");
+  assert_int_equal(is_described, described);
+  const struct emulation_memory taken = emulation_memory();
+  assert_int_equal(taken.device + taken.pinned, 0);
+  const struct graph_memory m = graph_memory(t.g);
+  graph_close(&t.g);
+  return m;
+}
+
+/* Planned without a GPU, planned with one, and allocated by a run: the same bytes. */
+static void check_memory(enum precision precision) {
+  const struct graph_memory plan = planned_on(bare, precision, true);
+  const struct graph_memory there = planned_on(h200, precision, false);
+  assert_memory_equal(&plan, &there, sizeof plan);
+  struct training t;
+  open_training(&t, "cuda", precision, PLANS_SUGGESTED);
+  for (int i = 0; i < STEPS; i++) step(&t, i);
+  const struct emulation_memory taken = emulation_memory();
+  const size_t momentum = plan.gradients;
+  assert_int_equal(taken.device, plan.parameters + plan.gradients + momentum + plan.buffers + plan.inputs +
+                                     plan.arena + plan.own.device);
+  assert_int_equal(taken.pinned, plan.own.pinned);
+  updater_close(&t.updater);
+  graph_close(&t.g);
+  assert_int_equal(emulation_memory().device + emulation_memory().pinned, 0);
+}
+
+static void memory_is_what_was_planned(void **state) {
+  (void)state;
+  for (int precision = PRECISION_F32; precision <= PRECISION_BF16; precision++)
+    check_memory((enum precision)precision);
+}
+
+/* Everything that would touch it. */
+static void a_plan_has_no_memory_to_use(void **state) {
+  (void)state;
+  struct training t = {0};
+  const double mean[3] = {0}, std[3] = {1, 1, 1};
+  uint8_t pixels[BYTES] = {0};
+  float number = 0;
+  emulation_set_machine(bare);
+  OK_OR_FAIL(graph_open(
+      &t.g, &(struct graph_config){.device = "cuda:a100", .mode = GRAPH_TRAIN, .plan_only = true}));
+  t.loss = build(&t);
+  graph_output(t.g, "loss", t.loss);
+  OK_OR_FAIL(graph_plan(t.g, t.loss));
+  assert_int_equal(graph_init(t.g, 1), E_ARG);
+  assert_int_equal(graph_write_pixels(t.g, t.x, pixels, mean, std), E_ARG);
+  assert_int_equal(graph_read_f32(t.g, t.loss, &number, 1), E_ARG);
+  assert_int_equal(graph_watch(t.g, &t.loss, 1), E_ARG);
+  assert_int_equal(graph_forward(t.g), E_ARG);
+  assert_int_equal(graph_backward(t.g), E_ARG);
+  assert_int_equal(graph_step(t.g, body, &t), E_ARG);
+  assert_int_equal(updater_open(&t.updater, t.g, &(struct optimiser_config){0}), E_ARG);
+  assert_null(t.updater);
+  graph_close(&t.g);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(training_in_float32_is_refs),
                                      cmocka_unit_test(training_in_bf16_stays_near),
-                                     cmocka_unit_test(plans_that_were_measured_train_alike)};
+                                     cmocka_unit_test(plans_that_were_measured_train_alike),
+                                     cmocka_unit_test_teardown(memory_is_what_was_planned, restore),
+                                     cmocka_unit_test_teardown(a_plan_has_no_memory_to_use, restore)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

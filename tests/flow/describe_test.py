@@ -61,6 +61,33 @@ class DescribeTest(FlowTest):
             self.assertEqual(memory['optimiser'], states * memory['gradients'])
             self.assertGreaterEqual(memory['gradients'], 8 * 78312)
 
+    def test_memory_on_a_gpu(self):
+        small = ('--arch', 'resnet10', '--width', '16', '--method', 'stl', '--policy', 'cifar', '--size', '32', '--batch', '8')
+        done = subprocess.run([program('train'), 'describe', *small, '--device', 'cuda:h200'], capture_output=True, text=True, timeout=300)
+        if done.returncode:
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            if 'without CUDA' in done.stderr or 'libcudnn' in done.stderr:
+                self.skipTest(done.stderr.strip())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('; cuda:h200 in f32 (NVIDIA H200, which is only described)', done.stdout.splitlines()[0])
+        of = {}
+        for name, arguments in (('f32', ()), ('bf16', ('--precision', 'bf16')), ('large', ('--batch', '16'))):
+            of[name] = json.loads(self.describe(*small, '--device', 'cuda:h200', '--json', *arguments).stdout)
+            memory = of[name]['memory']
+            self.assertEqual(of[name]['gpu'], {'name': 'NVIDIA H200', 'described': True})
+            self.assertEqual(memory['total'], sum(v for k, v in memory.items() if k != 'total'))
+            self.assertEqual(memory['inputs'] % 256, 0)
+        pixels = 16 * 32 * 32 * 3
+        self.assertEqual(of['large']['memory']['backend'] - of['f32']['memory']['backend'], 2 * pixels)
+        self.assertEqual(of['large']['pinned'] - of['f32']['pinned'], 2 * pixels)
+        self.assertGreater(of['f32']['memory']['inputs'], 1.9 * of['bf16']['memory']['inputs'])
+        self.assertEqual(of['f32']['memory']['parameters'], of['bf16']['memory']['parameters'])
+        here = json.loads(self.describe(*small, '--device', 'cuda', '--json').stdout)['gpu']
+        self.assertTrue(here['name'].startswith('NVIDIA'), here)
+        self.assertIsNone(self.as_json(*small)['gpu'])
+        done = self.describe(*small, '--device', 'cuda:h201', code=2)
+        self.assertIn('--device cuda:h201: after the colon comes a number from 0, or h200 or a100', done.stderr)
+
     def test_the_table(self):
         text = self.describe('--method', 'stl', '--arch', 'resnet10', '--width', '8', '--batch', '8', '--size', '32').stdout
         for line in ('stl with base simclr; resnet10, width 8, imagenet stem; batch 8', 'backbone.conv1 ', 'hyper_bilinear ',

@@ -1,27 +1,39 @@
 /* The CUDA backend: one NVIDIA GPU of compute capability 8.0 or more. Layouts and streams: nn/cuda/cuda.h. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "nn/cuda/cuda.h"
 #include "nn/cuda/dnn.h"
+#include "nn/cuda/gpu_models.h"
 #include "nn/cuda/matmul.h"
 
 enum { OLDEST_CAPABILITY = 80 };
 
 /* --- Opening -------------------------------------------------------------------------------------------- */
 
-/* "cuda" or "cuda:N". */
-static enum status parse_device(const char *name, int *device) {
+/* Whether the driver finds one: what is wrong with it otherwise, check_device says. */
+static bool has_gpu(void) {
+  int count = 0, driver = 0;
+  cudaError_t error = cudaGetDeviceCount(&count);
+  cudaDriverGetVersion(&driver);
+  return driver && error != cudaErrorNoDevice && (count || error != cudaSuccess);
+}
+
+/* "cuda" or "cuda:N"; to plan only also "cuda:h200", a GPU that need not be there, which "cuda" without one means. */
+static enum status parse_device(struct cuda *cuda, const char *name, bool plan_only) {
   const char *colon = strchr(name, ':');
-  *device = 0;
-  if (!colon) return OK;
+  if (plan_only)
+    cuda->described = colon ? gpu_model_find(colon + 1) : has_gpu() ? NULL : gpu_model_find("h200");
+  if (!colon || cuda->described) return OK;
   char *end;
   errno = 0;
   long n = strtol(colon + 1, &end, 10);
   if (end == colon + 1 || *end || errno || n < 0 || n > 1024)
-    return fail(E_ARG, "--device %s: after the colon comes a number from 0", name);
-  *device = (int)n;
+    return fail(E_ARG, "--device %s: after the colon comes a number from 0%s", name,
+                plan_only ? ", or h200 or a100, which need not be there" : "");
+  cuda->device = (int)n;
   return OK;
 }
 
@@ -69,6 +81,34 @@ static void cuda_close(void *device) {
   free(cuda);
 }
 
+/* Chooses the GPU and reads what planning wants to know of it. */
+static enum status find_gpu(struct cuda *cuda) {
+  struct cudaDeviceProp properties;
+  enum status st = OK;
+  TRY(check_device(cuda->device));
+  TRY(cuda_check(cudaSetDevice(cuda->device), "choosing the GPU"));
+  TRY(cuda_check(cudaGetDeviceProperties(&properties, cuda->device), "reading the GPU's properties"));
+  cuda->processors = properties.multiProcessorCount;
+  snprintf(cuda->title, sizeof cuda->title, "%s", properties.name);
+out:
+  return st;
+}
+
+static void describe_gpu(struct cuda *cuda) {
+  cuda->processors = cuda->described->processors;
+  snprintf(cuda->title, sizeof cuda->title, "%s", cuda->described->title);
+}
+
+/* What running takes, and planning does not. */
+static enum status open_streams(struct cuda *cuda) {
+  enum status st = OK;
+  TRY(cuda_check(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking), "making a stream"));
+  TRY(cuda_step_open(&cuda->step));
+  TRY(loss_slots_open(&cuda->losses));
+out:
+  return st;
+}
+
 static enum status cuda_open(void **device, const struct graph_config *config) {
   *device = NULL;
   struct cuda *cuda = calloc(1, sizeof *cuda);
@@ -76,14 +116,13 @@ static enum status cuda_open(void **device, const struct graph_config *config) {
   enum status st = OK;
   cuda->precision = config->precision;
   cuda->plans = config->plans;
-  TRY(parse_device(config->device, &cuda->device));
-  TRY(check_device(cuda->device));
-  TRY(cuda_check(cudaSetDevice(cuda->device), "choosing the GPU"));
-  TRY(cuda_check(cudaDeviceGetAttribute(&cuda->processors, cudaDevAttrMultiProcessorCount, cuda->device),
-                 "reading the GPU's properties"));
-  TRY(cuda_check(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking), "making a stream"));
-  TRY(cuda_step_open(&cuda->step));
-  TRY(loss_slots_open(&cuda->losses));
+  TRY(parse_device(cuda, config->device, config->plan_only));
+  if (cuda->described) {
+    describe_gpu(cuda);
+  } else {
+    TRY(find_gpu(cuda));
+  }
+  if (!config->plan_only) TRY(open_streams(cuda));
 out:
   if (st != OK) cuda_close(cuda);
   *device = st == OK ? cuda : NULL;
@@ -92,14 +131,25 @@ out:
 
 enum status cuda_need_dnn(struct cuda *cuda) {
   if (cuda->dnn) return OK;
-  return dnn_open(&cuda->dnn, &(struct dnn_config){.plans = cuda->plans});
+  return dnn_open(&cuda->dnn,
+                  &(struct dnn_config){.plans = cuda->plans,
+                                       .device = cuda->described ? cuda->described->properties : NULL});
 }
 
-enum status cuda_need_blas(struct cuda *cuda) { return cuda->blas ? OK : blas_open(&cuda->blas); }
+enum status cuda_need_blas(struct cuda *cuda) {
+  if (cuda->blas) return OK;
+  return cuda->described ? blas_open_described(&cuda->blas) : blas_open(&cuda->blas);
+}
 
 static void cuda_enter(void *device) {
   const struct cuda *cuda = device;
-  cudaSetDevice(cuda->device); /* it was chosen before, so it cannot fail */
+  if (!cuda->described) cudaSetDevice(cuda->device); /* it was chosen before, so it cannot fail */
+}
+
+static const char *cuda_hardware(void *device, bool *described) {
+  const struct cuda *cuda = device;
+  *described = cuda->described != NULL;
+  return cuda->title;
 }
 
 /* --- Memory --------------------------------------------------------------------------------------------- */
@@ -133,6 +183,16 @@ static enum status cuda_wait(void *device) {
   return cuda_check(cudaStreamSynchronize(cuda->stream), "waiting for the GPU");
 }
 
+static struct own_memory cuda_own_memory(size_t image_bytes) {
+  const struct own_memory parts[] = {cuda_step_memory(), loss_slots_memory(), pixel_ring_memory(image_bytes)};
+  struct own_memory sum = {0, 0};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    sum.device += parts[i].device;
+    sum.pinned += parts[i].pinned;
+  }
+  return sum;
+}
+
 /* Activations are what precision is about: whatever else is results of one axis, parameters, their gradients
  * and labels stay float32. */
 static struct layout cuda_layout(void *device, const struct tensor *t) {
@@ -160,6 +220,8 @@ const struct backend backend_cuda = {
     .download = cuda_download,
     .pixels = cuda_pixels,
     .add = cuda_accumulate,
+    .hardware = cuda_hardware,
+    .own_memory = cuda_own_memory,
     .forward_begin = cuda_forward_begin,
     .backward_end = cuda_twins_bring_back,
     .wait = cuda_wait,

@@ -14,22 +14,24 @@ struct rows {
 };
 
 static struct rows rows_of(const struct node *n) {
-  return {data_of(n->in[0]), static_cast<const int32_t *>(n->state), n->in[0]->shape.dim[0],
+  return {data_of(n->in[0]), static_cast<const int32_t *>(n->constant), n->in[0]->shape.dim[0],
           n->in[0]->shape.dim[1]};
+}
+
+static size_t classes_bytes(const struct node *n) {
+  return static_cast<size_t>(n->in[0]->shape.dim[0]) * sizeof(int32_t);
 }
 
 static enum status prepare(struct node *n, const struct run *) {
   n->keep_in = 1;
+  n->constant_bytes = classes_bytes(n);
   n->forward_scratch = static_cast<size_t>(n->in[0]->shape.dim[0]) * sizeof(float);
   return OK;
 }
 
 static enum status bind(struct node *n, const struct run *run) {
-  size_t bytes = static_cast<size_t>(n->in[0]->shape.dim[0]) * sizeof(int32_t);
-  return cuda_constant(cuda_of(run), n->attr, bytes, &n->state);
+  return cuda_constant(cuda_of(run), n->constant, n->attr, classes_bytes(n));
 }
-
-static void release(struct node *n) { cudaFree(n->state); }
 
 struct exponentials {
   float top, sum;
@@ -82,5 +84,4 @@ CUDA_KERNEL(cross_entropy) = {.op = "cross_entropy",
                               .prepare = prepare,
                               .bind = bind,
                               .forward = forward,
-                              .backward = backward,
-                              .release = release};
+                              .backward = backward};

@@ -33,6 +33,8 @@ struct cuda {
   struct cuda_step *step;
   struct twins twins;
   struct loss_slots *losses;
+  const struct gpu_model *described; /* planned for, and not there: no call of CUDA. NULL: there is a GPU */
+  char title[256];                   /* the GPU's name, as the driver has it */
 };
 
 /* CUDA's status as ours; `what` names the failed call. */
@@ -100,6 +102,7 @@ enum status cuda_twins_bring_back(void *device); /* the backend's backward_end *
 void cuda_twins_close(struct twins *twins);
 
 /* Steps, recorded and replayed (struct backend). */
+struct own_memory cuda_step_memory(void);
 enum status cuda_step_open(struct cuda_step **step);
 void cuda_step_close(struct cuda_step **step); /* accepts NULL; nulls */
 enum status cuda_step_begin(void *device, bool *replays);
@@ -114,10 +117,11 @@ enum status cuda_argument(struct cuda *cuda, const void *values, size_t bytes, c
 /* Room beside the arguments for what one launch of a step leaves to the next. */
 enum status cuda_room(struct cuda *cuda, size_t bytes, void **on_device);
 
-/* A copy of the host's numbers that kernels read whenever they run; for bind. cudaFree it in release. */
-enum status cuda_constant(const struct cuda *cuda, const void *values, size_t bytes, void **on_device);
+/* For bind: copies the host's numbers to node->constant, or to `on_device` within it. */
+enum status cuda_constant(const struct cuda *cuda, void *on_device, const void *values, size_t bytes);
 
 /* Losses on their way to the host (struct backend). */
+struct own_memory loss_slots_memory(void);
 enum status loss_slots_open(struct loss_slots **slots);
 void loss_slots_close(struct loss_slots **slots); /* accepts NULL; nulls */
 enum status cuda_send(void *device, const struct tensor *const *from, int n, int slot);
@@ -125,6 +129,7 @@ enum status cuda_take(void *device, double *to, int n, int slot);
 
 /* Of images: a copy stream with its buffers. Made when the first images come. */
 void pixel_ring_close(struct pixel_ring **ring); /* accepts NULL; nulls */
+struct own_memory pixel_ring_memory(size_t image_bytes);
 
 /* Images on the device, as bytes [N, H, W, 3], to t. */
 enum status cuda_normalise(struct cuda *cuda, const struct tensor *t, const uint8_t *nhwc,

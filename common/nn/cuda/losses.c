@@ -8,6 +8,12 @@ struct loss_slots {
   cudaEvent_t sent[SEND_SLOTS];
 };
 
+enum { PINNED_BYTES = sizeof(float) * SEND_SLOTS * SEND_NUMBERS };
+
+struct own_memory loss_slots_memory(void) {
+  return (struct own_memory){0, PINNED_BYTES};
+}
+
 void loss_slots_close(struct loss_slots **slots) {
   struct loss_slots *s = *slots;
   *slots = NULL;
@@ -25,8 +31,7 @@ enum status loss_slots_open(struct loss_slots **out) {
   enum status st = OK;
   struct loss_slots *s = *out = calloc(1, sizeof *s);
   if (!s) return fail(E_MEMORY, "out of memory for the cuda backend");
-  TRY(cuda_check(cudaMallocHost((void **)&s->pinned, sizeof(float) * SEND_SLOTS * SEND_NUMBERS),
-                 "pinned memory for losses"));
+  TRY(cuda_check(cudaMallocHost((void **)&s->pinned, PINNED_BYTES), "pinned memory for losses"));
   for (int i = 0; i < SEND_SLOTS; i++)
     TRY(cuda_check(cudaEventCreateWithFlags(&s->sent[i], cudaEventDisableTiming), "making an event"));
 out:

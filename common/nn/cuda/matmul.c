@@ -6,9 +6,11 @@
 
 #include "nn/cuda/libraries.h"
 
+enum { WORKSPACE_LIMIT = 32 << 20 }; /* what NVIDIA advises for Hopper */
+
 struct blas {
   struct cublaslt_functions api;
-  cublasLtHandle_t handle;
+  cublasLtHandle_t handle; /* NULL: the GPU is only described, and no product is chosen */
 };
 
 struct matmul {
@@ -36,6 +38,11 @@ out:
   if (st != OK) blas_close(&blas);
   *out = blas;
   return st;
+}
+
+enum status blas_open_described(struct blas **out) {
+  *out = calloc(1, sizeof **out);
+  return *out ? OK : fail(E_MEMORY, "out of memory for cuBLASLt");
 }
 
 void blas_close(struct blas **blas) {
@@ -100,7 +107,7 @@ static enum status make_preference(const struct matmul *m, cublasLtMatmulPrefere
   static const cublasLtMatmulPreferenceAttributes_t alignments[] = {
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
-  const uint64_t limit = (uint64_t)32 << 20; /* what NVIDIA advises for Hopper */
+  const uint64_t limit = WORKSPACE_LIMIT;
   const uint32_t alignment = m->shape.alignment ? (uint32_t)m->shape.alignment : 16,
                  reduction =
                      CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE; /* partial sums of split products stay float32 */
@@ -165,6 +172,8 @@ enum status matmul_open(struct matmul **out, struct blas *blas, const struct mat
   if (!m) return fail(E_MEMORY, "out of memory for a matrix product");
   m->blas = blas;
   m->shape = *shape;
+  m->workspace = WORKSPACE_LIMIT;
+  if (!blas->handle) goto out;
   TRY(make_operation(m));
   TRY(choose(m));
 out:
@@ -190,6 +199,7 @@ size_t matmul_workspace(const struct matmul *matmul) { return matmul->workspace;
 enum status matmul_run(struct matmul *matmul, void *stream, const struct matmul_call *call) {
   const struct blas *blas = matmul->blas;
   const float one = 1, beta = call->accumulate ? 1 : 0;
+  if (!blas->handle) return fail(E_DEVICE, "a product planned for a described GPU cannot be run");
   if (matmul->shape.bias) {
     enum status st =
         set(blas, matmul->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &call->bias, sizeof call->bias);

@@ -22,6 +22,9 @@ struct blas;
 
 /* Loads the library. Errors: E_DEVICE, E_VERSION, E_MEMORY. */
 enum status blas_open(struct blas **out);
+/* Plans for a GPU that is only described: the library is not loaded, every product's workspace counts at its
+ * limit, and nothing can be run. E_MEMORY. */
+enum status blas_open_described(struct blas **out);
 void blas_close(struct blas **blas); /* accepts NULL; nulls */
 
 /* c [rows, columns] = a [rows, inner] b [inner, columns] [+ bias [columns], on every row] [+ c]

@@ -21,6 +21,10 @@ struct pixel_ring {
   } slot[SLOTS];
 };
 
+struct own_memory pixel_ring_memory(size_t image_bytes) {
+  return (struct own_memory){SLOTS * image_bytes, SLOTS * image_bytes};
+}
+
 void pixel_ring_close(struct pixel_ring **ring) {
   struct pixel_ring *r = *ring;
   *ring = NULL;

@@ -26,6 +26,10 @@ struct cuda_step {
   int current;
 };
 
+struct own_memory cuda_step_memory(void) {
+  return (struct own_memory){ARGUMENT_ROOM, COPIES * (size_t)ARGUMENT_ROOM};
+}
+
 enum status cuda_step_open(struct cuda_step **out) {
   enum status st = OK;
   struct cuda_step *s = *out = calloc(1, sizeof *s);

@@ -97,9 +97,7 @@ out:
   return st;
 }
 
-enum status cuda_constant(const struct cuda *cuda, const void *values, size_t bytes, void **on_device) {
-  enum status st = cuda_check(cudaMalloc(on_device, bytes), "memory for constants");
-  if (st != OK) return st;
-  return cuda_check(cudaMemcpyAsync(*on_device, values, bytes, cudaMemcpyHostToDevice, cuda->stream),
+enum status cuda_constant(const struct cuda *cuda, void *on_device, const void *values, size_t bytes) {
+  return cuda_check(cudaMemcpyAsync(on_device, values, bytes, cudaMemcpyHostToDevice, cuda->stream),
                     "copying constants");
 }

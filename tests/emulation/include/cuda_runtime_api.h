@@ -39,10 +39,11 @@ enum cudaMemcpyKind {
   cudaMemcpyDeviceToDevice
 };
 
-enum cudaDeviceAttr {
-  cudaDevAttrMultiProcessorCount = 16,
-  cudaDevAttrComputeCapabilityMajor = 75,
-  cudaDevAttrComputeCapabilityMinor = 76
+enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor = 75, cudaDevAttrComputeCapabilityMinor = 76 };
+
+struct cudaDeviceProp {
+  char name[256];
+  int multiProcessorCount;
 };
 
 enum cudaStreamCaptureMode {
@@ -57,6 +58,7 @@ cudaError_t cudaDriverGetVersion(int *version);
 cudaError_t cudaRuntimeGetVersion(int *version);
 cudaError_t cudaGetDeviceCount(int *count);
 cudaError_t cudaSetDevice(int device);
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device);
 cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device);
 
 cudaError_t cudaMalloc(void **memory, size_t bytes);

@@ -47,10 +47,12 @@ static void devices_are_checked(void **state) {
   assert_says("unknown device 'tpu'");
   assert_says("cpu");
   assert_says("ref");
+  assert_int_equal(graph_open(&g, &(struct graph_config){"cud", GRAPH_TRAIN, 1}), E_ARG);
+  assert_says("unknown device 'cud'");
   if (!backend_find("cuda", 4)) {
     assert_int_equal(graph_open(&g, &(struct graph_config){"cuda:0", GRAPH_TRAIN, 1}), E_ARG);
-    assert_says("unknown device 'cuda:0'");
-    assert_says("cuda comes with a build where nvcc is on the PATH");
+    assert_says(
+        "--device cuda:0: this build was made without CUDA; build it where nvcc of CUDA 13 is on the PATH");
   }
   assert_int_equal(graph_open(&g, &(struct graph_config){"cpu", GRAPH_TRAIN, -1}), E_ARG);
   assert_null(g);

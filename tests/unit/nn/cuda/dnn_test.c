@@ -3,9 +3,9 @@
 #include "model/backbone.h"
 #include "nn/conv2d/conv2d.h"
 #include "nn/cuda/dnn.h"
+#include "nn/cuda/gpu_models.h"
 #include "nn/graph_internal.h"
 
-#include "devices.h"
 #include "test.h"
 
 enum { MAX_CONVOLUTIONS = 512, STEM_CHANNELS = 8 }; /* as many as the cuda backend gives to images */
@@ -58,6 +58,8 @@ static const struct convolutions *networks(void) {
   return &all;
 }
 
+static const char *properties_of(const char *gpu) { return gpu_model_find(gpu)->properties; }
+
 static struct dnn *open_device(const char *device, enum plans plans) {
   struct dnn *dnn = NULL;
   enum status st = dnn_open(&dnn, &(struct dnn_config){.plans = plans, .device = device});
@@ -105,26 +107,26 @@ static void check_device(const char *device, enum plans plans) {
 
 static void every_convolution_has_a_plan_on_sm_80(void **state) {
   (void)state;
-  check_device(DEVICE_A100, PLANS_SUGGESTED);
+  check_device(properties_of("a100"), PLANS_SUGGESTED);
 }
 static void every_convolution_has_a_plan_on_sm_90(void **state) {
   (void)state;
-  check_device(DEVICE_H200, PLANS_SUGGESTED);
+  check_device(properties_of("h200"), PLANS_SUGGESTED);
 }
 static void every_convolution_has_a_deterministic_plan_on_sm_80(void **state) {
   (void)state;
-  check_device(DEVICE_A100, PLANS_DETERMINISTIC);
+  check_device(properties_of("a100"), PLANS_DETERMINISTIC);
 }
 static void every_convolution_has_a_deterministic_plan_on_sm_90(void **state) {
   (void)state;
-  check_device(DEVICE_H200, PLANS_DETERMINISTIC);
+  check_device(properties_of("h200"), PLANS_DETERMINISTIC);
 }
 
 static void bf16_at_224_px_needs_little_workspace_on_sm_90(void **state) {
   (void)state;
   struct convolutions all = {.count = 0};
   add_network(&all, "resnet50", 512, 224);
-  struct dnn *dnn = open_device(DEVICE_H200, PLANS_DETERMINISTIC);
+  struct dnn *dnn = open_device(properties_of("h200"), PLANS_DETERMINISTIC);
   for (int i = 0; i < all.count; i++) {
     for (int pass = DNN_FORWARD; pass <= DNN_ADD_TO_DATA; pass++) {
       struct dnn_conv_shape s = all.shape[i];
@@ -143,8 +145,8 @@ static void bf16_at_224_px_needs_little_workspace_on_sm_90(void **state) {
 static void rivals_are_kept_to_be_measured(void **state) {
   (void)state;
   const struct convolutions *all = networks();
-  struct dnn *first = open_device(DEVICE_H200, PLANS_SUGGESTED),
-             *several = open_device(DEVICE_H200, PLANS_MEASURED);
+  struct dnn *first = open_device(properties_of("h200"), PLANS_SUGGESTED),
+             *several = open_device(properties_of("h200"), PLANS_MEASURED);
   for (int i = 0; i < all->count; i++) {
     struct dnn_conv_shape s = all->shape[i];
     struct dnn_conv *a = NULL, *b = NULL;
@@ -171,7 +173,7 @@ static void assert_refused(struct dnn *dnn, struct dnn_conv_shape s, enum status
 
 static void what_cannot_be_is_said(void **state) {
   (void)state;
-  struct dnn *dnn = open_device(DEVICE_H200, PLANS_SUGGESTED);
+  struct dnn *dnn = open_device(properties_of("h200"), PLANS_SUGGESTED);
   assert_refused(dnn, (struct dnn_conv_shape){1, 8, 4, 4, 0, 3, 1, 1}, E_SHAPE, "at least 1");
   assert_refused(dnn, (struct dnn_conv_shape){1, 8, 4, 4, 8, 7, 1, 1}, E_SHAPE,
                  "kernel of 7 does not fit into 4x4");
@@ -193,7 +195,8 @@ static void what_cannot_be_is_said(void **state) {
 static size_t workspace_within(size_t limit, const struct dnn_conv_shape *s) {
   struct dnn *dnn = NULL;
   struct dnn_conv *conv = NULL;
-  assert_int_equal(dnn_open(&dnn, &(struct dnn_config){.workspace_limit = limit, .device = DEVICE_H200}), OK);
+  assert_int_equal(
+      dnn_open(&dnn, &(struct dnn_config){.workspace_limit = limit, .device = properties_of("h200")}), OK);
   if (dnn_conv_open(&conv, dnn, s, DNN_FORWARD) != OK) fail_msg("%s", fail_message());
   size_t workspace = dnn_conv_workspace(conv);
   dnn_conv_close(&conv);
@@ -204,7 +207,7 @@ static size_t workspace_within(size_t limit, const struct dnn_conv_shape *s) {
 static void a_workspace_limit_is_kept(void **state) {
   (void)state;
   const struct convolutions *all = networks();
-  struct dnn *dnn = open_device(DEVICE_H200, PLANS_SUGGESTED);
+  struct dnn *dnn = open_device(properties_of("h200"), PLANS_SUGGESTED);
   dnn_close(&dnn);
   int limited = 0;
   for (int i = 0; i < all->count; i++) {
@@ -218,7 +221,7 @@ static void a_workspace_limit_is_kept(void **state) {
 
 static void without_a_gpu_cudnn_says_so(void **state) {
   (void)state;
-  struct dnn *dnn = open_device(DEVICE_H200, PLANS_SUGGESTED);
+  struct dnn *dnn = open_device(properties_of("h200"), PLANS_SUGGESTED);
   dnn_close(&dnn);
   if (dnn_open(&dnn, &(struct dnn_config){.plans = PLANS_DETERMINISTIC}) == OK) {
     dnn_close(&dnn);
@@ -230,7 +233,7 @@ static void without_a_gpu_cudnn_says_so(void **state) {
 
 static void device_properties_that_are_none_are_said(void **state) {
   (void)state;
-  struct dnn *dnn = open_device(DEVICE_H200, PLANS_SUGGESTED);
+  struct dnn *dnn = open_device(properties_of("h200"), PLANS_SUGGESTED);
   dnn_close(&dnn);
   assert_int_equal(dnn_open(&dnn, &(struct dnn_config){.device = "{}"}), E_DEVICE);
   assert_null(dnn);

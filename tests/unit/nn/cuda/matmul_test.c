@@ -70,11 +70,28 @@ static void without_a_gpu_cublaslt_says_so(void **state) {
   assert_non_null(strstr(fail_message(), "cuBLASLt: cublasLtCreate: "));
 }
 
+/* Of any shape, and without the library; it cannot be run. */
+static void described_products_count_the_most_workspace(void **state) {
+  (void)state;
+  struct blas *blas = NULL;
+  assert_int_equal(blas_open_described(&blas), OK);
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    struct matmul *m = NULL;
+    assert_int_equal(matmul_open(&m, blas, &shapes[i]), OK);
+    assert_int_equal(matmul_workspace(m), 32 << 20);
+    assert_int_equal(matmul_run(m, NULL, &(struct matmul_call){.a = NULL}), E_DEVICE);
+    assert_string_equal(fail_message(), "a product planned for a described GPU cannot be run");
+    matmul_close(&m);
+  }
+  blas_close(&blas);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_precision_has_every_product),
       cmocka_unit_test(what_cannot_be_is_said),
       cmocka_unit_test(without_a_gpu_cublaslt_says_so),
+      cmocka_unit_test(described_products_count_the_most_workspace),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
