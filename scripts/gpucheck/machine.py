@@ -24,10 +24,10 @@ def missing():
     return None
 
 
-def output(*command):
+def output(*command, limit_s=60):
     """What a command prints; None where it cannot run or fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return None if done.returncode else done.stdout.strip()
@@ -63,14 +63,16 @@ def library_folders(python):
 
 
 def torch_version(python):
-    return output(python, '-c', 'import torch, torchvision; print("PyTorch", torch.__version__, "torchvision", torchvision.__version__)')
+    """On a machine that has never read PyTorch's files from its disk this takes a while."""
+    asked = 'import torch, torchvision; print("PyTorch", torch.__version__, "torchvision", torchvision.__version__)'
+    return output(python, '-c', asked, limit_s=180)
 
 
-def description(python, libraries):
+def description(libraries):
     """For the results."""
     model = re.search(r'^model name\s*: (.*)$', open('/proc/cpuinfo').read(), re.M)
     asked = 'name,driver_version,memory.total,compute_cap,clocks.max.sm'
     return {'cpu': f'{model[1] if model else platform.machine()}, {len(os.sched_getaffinity(0))} cores', 'kernel': platform.release(),
             'gpu': output('nvidia-smi', f'--query-gpu={asked}', '--format=csv,noheader'),
-            'nvcc': (output('nvcc', '--version') or '').splitlines()[-1:], 'libraries': libraries, 'torch': torch_version(python),
+            'nvcc': (output('nvcc', '--version') or '').splitlines()[-1:], 'libraries': libraries, 'torch': None,
             'sanitizer': shutil.which('compute-sanitizer', path=':'.join([os.environ.get('PATH', ''), *(f'{t}/bin' for t in toolkits())]))}

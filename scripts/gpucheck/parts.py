@@ -8,7 +8,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from .speed import json_lines, speed
+from .speed import json_lines, more_speed, speed
 
 JOBS = 8  # programs at a time: they wait for cuDNN to compile, not for the GPU
 COUNTS = re.compile(r'^\[\d+/\d+\] tests/(\w+)/.*\((\d+) passed, (\d+) failed, (\d+) skipped', re.M)
@@ -40,7 +40,7 @@ def autocast(s):
         folder = f'{root}/tests/oracle/train'
         shutil.copytree(f'{s.root}/tests/oracle/train', folder)
         made = s.run([s.a.python, f'{folder}/make_stl.py', f'{folder}/stl.safetensors', '--width', 16, '--pairs', 8, '--side', 32,
-                      '--device', 'cuda'], 60)
+                      '--device', 'cuda'], 90)
         here = s.run([s.program('tests/oracle/train/stl_test')], 40, TANDEM_ROOT=root)
     said = re.search(r'^bf16 on cuda: .*', here.text, re.M)  # only that: the fixture's other tolerances are for its own size
     return verdict(made.well and re.search(r'OK \] bf16_on_cuda', here.text), said[0] if said else 'no comparison; see the log')
@@ -126,5 +126,8 @@ def ingest(s):
     return verdict(well and read.well, 'a dataset of shapes written and read')
 
 
-GPU = {'tests': tests, 'autocast': autocast, 'determinism': determinism, 'sanitizer': sanitizer, 'pipeline': pipeline, 'speed': speed}
+# What matters most first, for time may run out; and for how many seconds at most, so that none takes another's.
+GPU = {'tests': tests, 'determinism': determinism, 'pipeline': pipeline, 'speed': speed, 'autocast': autocast, 'sanitizer': sanitizer,
+       'more_speed': more_speed}
+LIMIT_S = {'tests': 150, 'determinism': 60, 'pipeline': 60, 'speed': 330, 'autocast': 90, 'sanitizer': 100}
 HOST = {'starts': starts, 'ingest': ingest, 'steps': steps, 'skips': lambda s: tests(s, skips=True)}

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 
 from . import machine
 
@@ -24,14 +25,20 @@ class Session:
 
     def __init__(self, a):
         self.a, self.root, self.build_dir = a, ROOT, f'{ROOT}/build/gpu'
-        self.end = time.monotonic() + a.limit_s
+        self.end = self.part_end = time.monotonic() + a.limit_s  # of everything, of a part
         os.makedirs(a.out, exist_ok=True)
         self.log_path, self.result_path = f'{a.out}/gpu-check.log', f'{a.out}/gpu-check.json'
         self.log, self.log_lock = open(self.log_path, 'w', encoding='utf-8'), threading.Lock()
         libraries, folders = machine.library_folders(a.python)
         self.environment = dict(os.environ, LD_LIBRARY_PATH=':'.join(folders), TANDEM_ROOT=ROOT)
-        self.results = {'machine': machine.description(a.python, libraries), 'parts': {}}
-        self.has_torch = self.results['machine']['torch'] is not None
+        self.results = {'machine': machine.description(libraries), 'parts': {}}
+        self.torch = ThreadPoolExecutor(1).submit(machine.torch_version, a.python)  # while the first part runs
+
+    @property
+    def has_torch(self):
+        """Whether the interpreter has PyTorch; waits until that is known."""
+        self.results['machine']['torch'] = self.torch.result()
+        return self.torch.result() is not None
 
     def program(self, name):
         return f'{self.build_dir}/{name}'
@@ -44,16 +51,16 @@ class Session:
         done = self.run(['make', '-s', f'-j{os.cpu_count()}', '-C', ROOT, 'gpu-programs'], 3600, shared=False)
         if not done.well:
             print(f'gpu-check: error: the build failed; see {self.log_path}', flush=True)
-        self.end = time.monotonic() + self.a.limit_s
+        self.end = self.part_end = time.monotonic() + self.a.limit_s
         return done.well
 
     def run(self, command, limit_s, shared=True, **environment):
-        """Runs a command for at most limit_s, and if `shared` no longer than the session's time; all it says is logged."""
+        """Runs a command for at most limit_s, and if `shared` no longer than the part's time; all it says is logged."""
         command = [str(word) for word in command]
-        limit_s = min(limit_s, self.end - time.monotonic()) if shared else limit_s
+        limit_s = min(limit_s, self.part_end - time.monotonic()) if shared else limit_s
         start = time.monotonic()
         if limit_s <= 0:
-            return self.logged(command, Done(None, 'not started: the time of gpu-check is over (--limit-s)\n', 0))
+            return self.logged(command, Done(None, 'not started: the time of gpu-check or of this part is over\n', 0))
         try:
             p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                  errors='replace', env={**self.environment, **environment}, start_new_session=True)
@@ -78,12 +85,13 @@ class Session:
             self.log.flush()
         return done
 
-    def do(self, name, part):
+    def do(self, name, part, limit_s):
         """Runs a part and keeps what it found. A part gives a dict with verdict (passed, failed, skipped) and note, or raises."""
         print(f'gpu-check: {name}', flush=True)
         start = time.monotonic()
+        self.part_end = min(self.end, start + limit_s)
         try:
-            result = part(self)
+            result = part(self) if start < self.end else {'verdict': 'skipped', 'note': f'no time was left; --only {name} runs it'}
         except Exception as e:  # a part that breaks is a result, too
             result = {'verdict': 'failed', 'note': f'{type(e).__name__}: {e}'}
         result['seconds'] = round(time.monotonic() - start, 1)
@@ -100,7 +108,7 @@ class Session:
         for name, r in self.results['parts'].items():
             lines.append(f'{name:12} {r["verdict"]:8} {r["seconds"]:6.1f} s  {r["note"]}')
         tables = [r['table'] for r in self.results['parts'].values() if r.get('table')]
-        text = '\n'.join(lines + [''] + ['\n'.join(t) + '\n' for t in tables])
+        text = '\n'.join(lines + [''] + ['\n'.join(t) + '\n' for t in tables[-1:]])  # a later one has the earlier one's rows
         self.log.write(text)
         self.log.flush()
         return text

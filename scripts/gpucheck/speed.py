@@ -12,60 +12,77 @@ def json_lines(text):
     return [json.loads(line) for line in text.splitlines() if line.startswith('{')]
 
 
-def sizes(s, arch, size):
-    batch, warmup, steps = (16, 2, 3) if s.a.quick else (256, 5, 20)
+def sizes(s, arch, size, warmup=5, steps=20):
+    batch, warmup, steps = (16, 2, 3) if s.a.quick else (256, warmup, steps)
     return ['--arch', arch, '--size', size, '--batch', batch, '--warmup', warmup, '--steps', steps]
 
 
 def ours(s, arch, size, method, precision):
     """The line of tests/bench/train/step: figures and the time of every op; None if it failed."""
     done = s.run([s.program('tests/bench/train/step'), '--device', 'cuda', '--precision', precision, '--method', method,
-                  *sizes(s, arch, size), *HEADS], 40)
+                  *sizes(s, arch, size), *HEADS], 60)
     return json_lines(done.text)[-1] if done.well else None
 
 
 def peers(s, arch, size, *more):
     """{method: images per second} under PyTorch in bfloat16. One process, so that both methods share what is compiled."""
-    done = s.run([s.a.python, f'{s.root}/tests/bench/train/peer_step.py', '--device', 'cuda', '--precision', 'bf16', *sizes(s, arch, size), *more], 150)
+    done = s.run([s.a.python, f'{s.root}/tests/bench/train/peer_step.py', '--device', 'cuda', '--precision', 'bf16', *sizes(s, arch, size),
+                  *more], 150)
     return {line['method']: line['images_per_s'] for line in json_lines(done.text)}
 
 
 def cost(s, arch, size, precision):
-    """`tandem-train cost` of STL against SimCLR: what both take, and what they would at the rates that this GPU reaches; None if it failed."""
+    """`tandem-train cost` of STL against SimCLR: what both would take at the rates that this GPU reaches; None if it failed. Its own
+    steps are called, not recorded, so few will do."""
     with tempfile.TemporaryDirectory(prefix='tandem-cost-') as folder:
         done = s.run([s.program('bin/tandem-train'), 'cost', '--method', 'stl', '--against', 'simclr', '--device', 'cuda', '--precision',
-                      precision, '--result', f'{folder}/cost.json', *sizes(s, arch, size), *HEADS], 40)
+                      precision, '--result', f'{folder}/cost.json', *sizes(s, arch, size, 1, 2), *HEADS], 60)
         if not done.well:
             return None
         with open(f'{folder}/cost.json', encoding='utf-8') as f:
             return json.load(f)
 
 
-def measure(s):
-    """({configuration: images per second of PyTorch by way}, {configuration, precision: cost}, {configuration, precision, method: ours});
-    what matters most first, for time may run out."""
-    theirs, costs, lines = {c: {} for c in CONFIGURATIONS}, {}, {}
-    ways = {'compiled': ['--compile', 'default'], 'eager': []}
-    if s.a.official:
-        ways['official'] = ['--compile', 'default', '--official', s.a.official]
+class Figures:
+    """theirs: {configuration: {way: {method: images per second}}}, costs: {(configuration, precision): cost},
+    lines: {(configuration, precision, method): ours}."""
 
-    def all_of_ours(precision):
+    def __init__(self, s):
+        self.s, self.theirs, self.costs, self.lines = s, {c: {} for c in CONFIGURATIONS}, {}, {}
+
+    def ours(self, precision):
         for c in CONFIGURATIONS:
             for method in METHODS:
-                lines[c, precision, method] = ours(s, *c, method, precision)
-            costs[c, precision] = cost(s, *c, precision)
+                self.lines[c, precision, method] = ours(self.s, *c, method, precision)
+        for c in CONFIGURATIONS:
+            self.costs[c, precision] = cost(self.s, *c, precision)
 
-    def beside(way):
-        for c in CONFIGURATIONS if s.has_torch else ():
-            theirs[c][way] = peers(s, *c, *ways[way])
+    def beside(self, way, *flags):
+        for c in CONFIGURATIONS if self.s.has_torch else ():
+            self.theirs[c][way] = peers(self.s, *c, *flags)
 
-    all_of_ours('bf16')
-    beside('compiled')
-    for way in list(ways)[:0:-1]:
-        beside(way)
-    all_of_ours('tf32')
-    all_of_ours('f32')
-    return theirs, costs, lines
+    def rows(self):
+        return [{'arch': c[0], 'size': c[1], 'method': method, 'precision': precision, 'ours': line,
+                 'cost': self.costs.get((c, precision)), 'least_s': least_seconds(self.costs.get((c, precision)), method),
+                 'pytorch_bf16': {way: rates[method] for way, rates in self.theirs[c].items() if method in rates}}
+                for (c, precision, method), line in self.lines.items()]
+
+    def ratios(self):
+        for (c, precision), found in self.costs.items():
+            simclr, stl = (self.lines[c, precision, method] for method in METHODS)
+            if found and simclr and stl:
+                yield (f'STL over SimCLR, {c[0]} {precision}: {stl["median_s"] / simclr["median_s"]:.3f} in time, '
+                       f'{found["ratio"]["computed_step"]:.3f} by FLOPs and bytes')
+
+    def result(self):
+        """Passed: every configuration ran. What the figures should be is for the reader of the table."""
+        missing = sum(x is None for x in (*self.lines.values(), *self.costs.values()))
+        missing += sum(m not in rates for ways in self.theirs.values() for rates in ways.values() for m in METHODS)
+        rows = self.rows()
+        table = ['network     px method  prec.   images/s    PyTorch  ratio  x theory', *map(in_words, rows), *self.ratios()]
+        note = f'{missing} measurements failed' if missing else 'everything ran'
+        return {'verdict': 'failed' if missing else 'passed', 'note': note + ('' if self.s.has_torch else '; no PyTorch here'),
+                'rows': rows, 'table': table}
 
 
 def least_seconds(c, method):
@@ -83,19 +100,21 @@ def in_words(row):
             f'{figure(rate and best and rate / best, "6.2f")} {figure(median and row["least_s"] and median / row["least_s"], "10.2f")}')
 
 
-def ratio_in_words(arch, precision, c):
-    return f'STL over SimCLR, {arch} {precision}: {c["ratio"]["step"]:.3f} in time, {c["ratio"]["computed_step"]:.3f} by FLOPs and bytes'
-
-
 def speed(s):
-    """Passed: every configuration ran. What the figures should be is for the reader of the table."""
-    theirs, costs, lines = measure(s)
-    rows = [{'arch': c[0], 'size': c[1], 'method': method, 'precision': precision, 'ours': line, 'cost': costs[c, precision],
-             'least_s': least_seconds(costs[c, precision], method),
-             'pytorch_bf16': {way: rates[method] for way, rates in theirs[c].items() if method in rates}}
-            for (c, precision, method), line in lines.items()]
-    missing = sum(line is None for line in lines.values()) + sum(c is None for c in costs.values())
-    table = ['network     px method  prec.   images/s    PyTorch  ratio  x theory', *map(in_words, rows),
-             *(ratio_in_words(c[0], precision, found) for (c, precision), found in costs.items() if found)]
-    note = f'{missing} measurements failed' if missing else 'everything ran'
-    return {'verdict': 'failed' if missing else 'passed', 'note': note + ('' if s.has_torch else '; no PyTorch here'), 'rows': rows, 'table': table}
+    """bfloat16, beside PyTorch compiled."""
+    s.figures = figures = Figures(s)
+    figures.ours('bf16')
+    figures.beside('compiled', '--compile', 'default')
+    return figures.result()
+
+
+def more_speed(s):
+    """The other precisions, and PyTorch in other ways: compiled into CUDA graphs, the public code, as it is called."""
+    s.figures = figures = getattr(s, 'figures', None) or Figures(s)
+    figures.beside('graphs', '--compile', 'reduce-overhead')
+    if s.a.official:
+        figures.beside('official', '--compile', 'default', '--official', s.a.official)
+    figures.ours('tf32')
+    figures.ours('f32')
+    figures.beside('eager')
+    return figures.result()

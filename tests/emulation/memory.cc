@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <string>
 
 #include "emulation.h"
 #include "streams.h"
@@ -168,8 +167,8 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
   return cudaSuccess;
 }
 
-/* Pinned memory is read and written when the stream gets there. Memory that is not: read at the call, and
- * written before it returns. */
+/* Memory of the host is read when the stream gets there, also what is not pinned: CUDA may read that sooner, and does not
+ * promise to. It is written when the stream gets there, what is not pinned before the call returns. */
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
                             cudaStream_t stream) {
   bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice,
@@ -180,12 +179,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
   if (to_device) check_range(to, bytes);
   bool pageable = (!from_device && !emulation::is_pinned(from)) || (!to_device && !emulation::is_pinned(to));
   if (pageable && emulation::capturing()) emulation::die("a copy of pageable memory in a graph");
-  if (pageable && to_device) {
-    std::string copied((const char *)from, bytes);
-    return emulation::enqueue(stream, [=] { memcpy(to, copied.data(), bytes); });
-  }
   cudaError_t error = emulation::enqueue(stream, [=] { memmove(to, from, bytes); });
-  return pageable && error == cudaSuccess ? cudaStreamSynchronize(stream) : error;
+  return pageable && from_device && error == cudaSuccess ? cudaStreamSynchronize(stream) : error;
 }
 
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream) {

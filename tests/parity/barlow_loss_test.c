@@ -14,9 +14,9 @@ static struct value build_same(struct graph *g, const int64_t *a) {
                      (double)a[2] / 1000);
 }
 
-static const struct op_case cases[] = {{"one row", build, {1, 3, 5}},
-                                       {"odd sizes", build, {7, 5, 5}},
-                                       {"wide", build, {9, 70, 1000}},
-                                       {"two branches of one value", build_same, {6, 3, 100}}};
+static const struct op_case cases[] = {{"one row", build, {1, 3, 5}, .products = 2},
+                                       {"odd sizes", build, {7, 5, 5}, .products = 2},
+                                       {"wide", build, {9, 70, 1000}, .products = 2},
+                                       {"two branches of one value", build_same, {6, 3, 100}, .products = 3}};
 
 OP_TEST_MAIN()

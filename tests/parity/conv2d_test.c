@@ -25,7 +25,7 @@ static const struct op_case cases[] = {
     {"one image, strided", build, {1, 8, 7, 7, 3, 3, 2, 1}},
     {"pointwise, strided", build, {2, 16, 5, 5, 32, 1, 2, 0}},
     {"blocked", build, {2, 32, 4, 4, 16, 3, 1, 1}},
-    {"weights shared, one of them computed", build_chain, {2, 6, 5, 4, 3, 3, 2, 1}},
+    {"weights shared, one of them computed", build_chain, {2, 6, 5, 4, 3, 3, 2, 1}, .products = 2},
 };
 
 OP_TEST_MAIN()

@@ -40,7 +40,7 @@ static const struct op_case cases[] = {
     {"linear", build_linear, {5, 7, 3, 0}},
     {"linear of one row with bias", build_linear, {1, 17, 8, 1}},
     {"linear of many rows with bias", build_linear, {300, 3, 35, 1}},
-    {"linear with shared weights", build_shared, {3, 4}},
+    {"linear with shared weights", build_shared, {3, 4}, .products = 2},
     {"rows joined", build_concat, {0, 2, 1}},
     {"columns joined", build_concat, {1, 5, 1}},
     {"rows gathered", build_gather, {4, 3}},
@@ -51,7 +51,7 @@ static const struct op_case cases[] = {
     {"hyper bilinear of many i", build_hyper, {2, 70, 16}},
     {"hyper bilinear of many k", build_hyper, {2, 3, 4100}},
     {"hyper bilinear in large slabs, the last one ragged", build_hyper, {2, 3, 30000}},
-    {"hyper bilinear with shared weights", build_hyper_twice, {4, 4, 2}},
+    {"hyper bilinear with shared weights", build_hyper_twice, {4, 4, 2}, .products = 2},
 };
 
 OP_TEST_MAIN()

@@ -26,6 +26,7 @@ struct op_case {
   bool
       chained; /* ReLUs and maxima choose by what other ops computed: rounded results choose otherwise here and there, so at
                    lower precision gradients are not compared */
+  int products; /* matrix products one behind the other: in tf32 each adds what it rounds off; 0: 1 */
 };
 
 static inline struct value op_input(struct graph *g, const char *name, struct shape shape) {
@@ -82,13 +83,25 @@ static inline double *op_read(struct graph *g, struct value v) {
   return data;
 }
 
-/* A fixed pseudo-random cotangent, rounded to float so that every backend gets the same. */
-static inline double *op_cotangent(struct graph *g, struct value y) {
+/* x as factors of products hold it, to nearest. */
+static inline double op_held(double x, enum precision precision) {
+  float held = (float)x;
+  uint32_t bits;
+  if (precision == PRECISION_BF16) return (double)bf16_widen(bf16_round(held));
+  if (precision == PRECISION_F32) return (double)held;
+  memcpy(&bits, &held, sizeof bits);
+  bits = (bits + 0x1000) & ~UINT32_C(0x1fff); /* 10 bits of mantissa */
+  memcpy(&held, &bits, sizeof held);
+  return (double)held;
+}
+
+/* A fixed pseudo-random cotangent, such that every backend gets the same. */
+static inline double *op_cotangent(struct graph *g, struct value y, enum precision precision) {
   int64_t n = shape_count(graph_shape(g, y));
   double *c = calloc((size_t)n, sizeof *c);
   assert_non_null(c);
   for (int64_t i = 0; i < n; i++)
-    c[i] = (float)(2 * rng_unit_f32(philox(5, (uint32_t)i, 0, 0, 0).word[0]) - 1);
+    c[i] = op_held(2 * rng_unit_f32(philox(5, (uint32_t)i, 0, 0, 0).word[0]) - 1, precision);
   OP_OK(graph_write_f64(g, graph_gradient(g, y), c, n));
   return c;
 }
@@ -131,7 +144,7 @@ static inline double op_slope(struct graph *g, struct value y, const double *cot
 static inline void op_check_gradients(const struct op_case *c) {
   struct value y;
   struct graph *g = op_graph(c, &op_ref, GRAPH_TRAIN, OP_FREE, &y);
-  double *cotangent = op_cotangent(g, y);
+  double *cotangent = op_cotangent(g, y, PRECISION_F32);
   OP_OK(graph_forward(g));
   OP_OK(graph_backward(g));
   const struct graph_tensor *tensors;
@@ -162,32 +175,36 @@ static inline void op_compare(const struct op_case *c, const char *what, struct 
   free(b);
 }
 
-/* Gives both graphs what the first can hold, so that no choice (a maximum, a ReLU) turns on how an input rounds. */
-static inline void op_round_inputs(struct graph *g, struct graph *ref) {
+/* Gives both graphs what the first can hold: no choice (a maximum, a ReLU) turns on how an input rounds, nor does anything on
+ * whether tensor cores round or cut off what tf32 has no bits for. */
+static inline void op_round_inputs(struct graph *g, struct graph *ref, enum precision precision) {
   const struct graph_tensor *tensors;
   size_t n_tensors = graph_tensors(ref, &tensors);
   for (size_t k = 0; k < n_tensors; k++) {
     int64_t n = shape_count(tensors[k].shape);
     double *x = op_read(ref, tensors[k].value);
-    for (int64_t i = 0; i < n; i++) x[i] = (double)bf16_widen(bf16_round((float)x[i]));
+    for (int64_t i = 0; i < n; i++) x[i] = op_held(x[i], precision);
     OP_OK(graph_write_f64(ref, tensors[k].value, x, n));
     OP_OK(graph_write_f64(g, graph_find(g, tensors[k].name), x, n));
     free(x);
   }
 }
 
-static inline void op_check_mode(const struct op_case *c, const struct op_target *on, enum graph_mode mode,
-                                 enum op_layout layout) {
-  const double tolerance = on->tolerance;
+/* Against another backend, or the same at another precision. */
+static inline void op_check_against(const struct op_case *c, const struct op_target *on,
+                                    const struct op_target *reference, enum graph_mode mode,
+                                    enum op_layout layout) {
+  const bool rounds = c->chained && on->precision != PRECISION_F32;
+  const double tolerance =
+      on->precision == PRECISION_TF32 && c->products > 1 ? c->products * on->tolerance : on->tolerance;
   struct value y, y_ref;
-  struct graph *g = op_graph(c, on, mode, layout, &y), *ref = op_graph(c, &op_ref, mode, OP_FREE, &y_ref);
+  struct graph *g = op_graph(c, on, mode, layout, &y), *ref = op_graph(c, reference, mode, OP_FREE, &y_ref);
   const struct graph_tensor *tensors;
   size_t n_tensors = graph_tensors(ref, &tensors);
-  bool rounds = c->chained && on->precision != PRECISION_F32;
-  if (on->precision == PRECISION_BF16) op_round_inputs(g, ref);
+  if (on->precision != PRECISION_F32) op_round_inputs(g, ref, on->precision);
   if (mode == GRAPH_TRAIN) {
-    free(op_cotangent(g, y));
-    free(op_cotangent(ref, y_ref));
+    free(op_cotangent(g, y, on->precision));
+    free(op_cotangent(ref, y_ref, on->precision));
   }
   for (int step = 0; step < 2; step++) { /* twice: nothing may be left over from the step before */
     OP_OK(graph_forward(g));
@@ -205,6 +222,11 @@ static inline void op_check_mode(const struct op_case *c, const struct op_target
   }
   graph_close(&g);
   graph_close(&ref);
+}
+
+static inline void op_check_mode(const struct op_case *c, const struct op_target *on, enum graph_mode mode,
+                                 enum op_layout layout) {
+  op_check_against(c, on, &op_ref, mode, layout);
 }
 
 static inline void op_check_all(const struct op_case *cases, size_t count) {

@@ -41,16 +41,21 @@ static enum status staging(const struct tensor *t, void **memory) {
   return *memory ? OK : fail(E_MEMORY, "out of memory for a transfer of %zu MiB", t->bytes >> 20);
 }
 
-/* Small inputs go by way of the pinned arguments: a copy of pageable memory would wait for the step that is computed. */
+/* Pageable memory, which the caller may free afterwards: whether the copy returns before it was read is the driver's choice. */
+static enum status copy_and_wait(const struct cuda *cuda, void *to, const void *from, size_t bytes) {
+  enum status st = cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda->stream),
+                              "copying to the device");
+  return st == OK ? cuda_check(cudaStreamSynchronize(cuda->stream), "copying to the device") : st;
+}
+
+/* Small inputs go by way of the pinned arguments: others wait for the step that is computed. */
 static enum status send(struct cuda *cuda, const struct tensor *t, void *at, const void *staged) {
   const void *sent = staged;
-  enum cudaMemcpyKind kind = cudaMemcpyHostToDevice;
   enum status st = OK;
-  if (t->role == TENSOR_INPUT && t->bytes <= CUDA_SMALL) {
-    TRY(cuda_argument(cuda, staged, t->bytes, &sent));
-    kind = cudaMemcpyDeviceToDevice;
-  }
-  TRY(cuda_check(cudaMemcpyAsync(at, sent, t->bytes, kind, cuda->stream), "copying to the device"));
+  if (t->role != TENSOR_INPUT || t->bytes > CUDA_SMALL) return copy_and_wait(cuda, at, staged, t->bytes);
+  TRY(cuda_argument(cuda, staged, t->bytes, &sent));
+  TRY(cuda_check(cudaMemcpyAsync(at, sent, t->bytes, cudaMemcpyDeviceToDevice, cuda->stream),
+                 "copying on the device"));
 out:
   return st;
 }
@@ -98,6 +103,5 @@ out:
 }
 
 enum status cuda_constant(const struct cuda *cuda, void *on_device, const void *values, size_t bytes) {
-  return cuda_check(cudaMemcpyAsync(on_device, values, bytes, cudaMemcpyHostToDevice, cuda->stream),
-                    "copying constants");
+  return copy_and_wait(cuda, on_device, values, bytes);
 }

@@ -105,22 +105,39 @@ def official(a):
     return {'simclr': simclr, 'stl': lambda x1, x2: m(x1, x2)[0]}, m
 
 
+class Clock:
+    """Seconds between ticks: on a GPU the device's, which has the next step before it is done with this one."""
+
+    def __init__(self, on_gpu):
+        self.on_gpu, self.ticks = on_gpu, []
+
+    def tick(self):
+        self.ticks.append(torch.cuda.Event(enable_timing=True) if self.on_gpu else time.perf_counter())
+        if self.on_gpu:
+            self.ticks[-1].record()
+
+    def seconds(self):
+        pairs = list(zip(self.ticks, self.ticks[1:]))
+        if not self.on_gpu:
+            return [b - a for a, b in pairs]
+        torch.cuda.synchronize()
+        return [a.elapsed_time(b) / 1000 for a, b in pairs]
+
+
 def timed(a, loss_of, module, views):
     """Seconds of every step after the warm-up."""
     optimiser = torch.optim.SGD(module.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=DECAY, fused=a.device == 'cuda' or None)
-    sync = torch.cuda.synchronize if a.device == 'cuda' else lambda: None
-    seconds = []
-    for i in range(a.warmup + a.steps):
-        sync()
-        start = time.perf_counter()
+    clock = Clock(a.device == 'cuda')
+    for _ in range(a.warmup + a.steps):
+        clock.tick()
+        torch.compiler.cudagraph_mark_step_begin()
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast(a.device, dtype=torch.bfloat16, enabled=a.precision == 'bf16'):
             loss = loss_of(*views)
         loss.backward()
         optimiser.step()
-        sync()
-        if i >= a.warmup:
-            seconds.append(time.perf_counter() - start)
+    clock.tick()
+    seconds = clock.seconds()[a.warmup:]
     if not torch.isfinite(loss):
         sys.exit('peer_step.py: the loss is not finite')
     return seconds
@@ -136,7 +153,8 @@ def main():
     layout = torch.channels_last if a.layout == 'nhwc' else torch.contiguous_format
     losses, module = official(a) if a.official else ours(a)
     module.to(device=a.device, memory_format=layout)
-    views = [torch.randn(a.batch, 3, a.size, a.size, device=a.device).to(memory_format=layout) for _ in range(2)]
+    numbers = torch.bfloat16 if a.precision == 'bf16' else torch.float32  # ours lie there in the type of the convolutions, too
+    views = [torch.randn(a.batch, 3, a.size, a.size, device=a.device).to(dtype=numbers, memory_format=layout) for _ in range(2)]
     for method in a.method:
         seconds = timed(a, losses[method], module, views)
         median = statistics.median(seconds)
