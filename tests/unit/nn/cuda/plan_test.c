@@ -14,7 +14,7 @@ static struct graph *open_graph(const char *device, enum precision precision) {
                                             .mode = GRAPH_INFERENCE,
                                             .plan_only = true,
                                             .precision = precision,
-                                            .deterministic = true}) != OK)
+                                            .plans = PLANS_DETERMINISTIC}) != OK)
     fail_msg("%s", fail_message());
   return g;
 }
