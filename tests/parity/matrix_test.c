@@ -51,6 +51,7 @@ static const struct op_case cases[] = {
     {"hyper bilinear of many i", build_hyper, {2, 70, 16}},
     {"hyper bilinear of many k", build_hyper, {2, 3, 4100}},
     {"hyper bilinear in large slabs, the last one ragged", build_hyper, {2, 3, 30000}},
+    {"hyper bilinear in slabs of whole vectors, the last one ragged", build_hyper, {3, 10, 8192}},
     {"hyper bilinear with shared weights", build_hyper_twice, {4, 4, 2}, .products = 2},
 };
 

@@ -34,10 +34,10 @@ static __global__ void form_products(struct span p, struct span t, struct span r
                                      int64_t columns, int64_t first, int64_t d, struct divisor by_k) {
   const int64_t b = blockIdx.x, k = by_k.by;
   const unsigned column = (blockIdx.y * CUDA_THREADS + threadIdx.x) * CUDA_LANES;
-  if (column >= stride) return;
+  if (column >= stride) return; /* from `columns` to there: zeros */
   int64_t i = b * d + first + quotient(column, by_k), at = remainder_of(column, by_k);
   struct vector v = {};
-  if (k % CUDA_LANES == 0) {
+  if (k % CUDA_LANES == 0 && column < columns) {
     v = load_vector(t, (b * k + at) / CUDA_LANES);
     const float factor = load(r, i);
     for (int lane = 0; lane < CUDA_LANES; lane++) v.lane[lane] *= factor;
