@@ -6,10 +6,6 @@
 #include "nn/cuda/bf16.h"
 #include "nn/cuda/cuda.h"
 
-enum status cuda_check(cudaError_t error, const char *what) {
-  return error == cudaSuccess ? OK : fail(E_DEVICE, "cuda: %s: %s", what, cudaGetErrorString(error));
-}
-
 size_t cuda_element_bytes(enum element element) {
   return element == ELEMENT_BF16 ? sizeof(bf16) : sizeof(float);
 }
@@ -41,16 +37,21 @@ static enum status staging(const struct tensor *t, void **memory) {
   return *memory ? OK : fail(E_MEMORY, "out of memory for a transfer of %zu MiB", t->bytes >> 20);
 }
 
-/* Small inputs go by way of the pinned arguments: a copy of pageable memory would wait for the step that is computed. */
+/* Pageable memory, which the caller may free afterwards: whether the copy returns before it was read is the driver's choice. */
+static enum status copy_and_wait(const struct cuda *cuda, void *to, const void *from, size_t bytes) {
+  enum status st = cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda->stream),
+                              "copying to the device");
+  return st == OK ? cuda_check(cudaStreamSynchronize(cuda->stream), "copying to the device") : st;
+}
+
+/* Small inputs go by way of the pinned arguments: others wait for the step that is computed. */
 static enum status send(struct cuda *cuda, const struct tensor *t, void *at, const void *staged) {
   const void *sent = staged;
-  enum cudaMemcpyKind kind = cudaMemcpyHostToDevice;
   enum status st = OK;
-  if (t->role == TENSOR_INPUT && t->bytes <= CUDA_SMALL) {
-    TRY(cuda_argument(cuda, staged, t->bytes, &sent));
-    kind = cudaMemcpyDeviceToDevice;
-  }
-  TRY(cuda_check(cudaMemcpyAsync(at, sent, t->bytes, kind, cuda->stream), "copying to the device"));
+  if (t->role != TENSOR_INPUT || t->bytes > CUDA_SMALL) return copy_and_wait(cuda, at, staged, t->bytes);
+  TRY(cuda_argument(cuda, staged, t->bytes, &sent));
+  TRY(cuda_check(cudaMemcpyAsync(at, sent, t->bytes, cudaMemcpyDeviceToDevice, cuda->stream),
+                 "copying on the device"));
 out:
   return st;
 }
@@ -58,7 +59,8 @@ out:
 enum status cuda_upload(void *device, const struct tensor *t, void *at, const void *host, bool host_f64) {
   struct cuda *cuda = device;
   void *staged;
-  enum status st = staging(t, &staged);
+  enum status st = cuda_outside_steps(cuda);
+  if (st == OK) st = staging(t, &staged);
   if (st != OK) return st;
   for (int64_t i = 0, n = shape_count(t->shape); i < n; i++) {
     float x = host_f64 ? (float)((const double *)host)[i] : ((const float *)host)[i];
@@ -77,7 +79,8 @@ enum status cuda_upload(void *device, const struct tensor *t, void *at, const vo
 enum status cuda_download(void *device, const struct tensor *t, const void *at, void *host, bool host_f64) {
   struct cuda *cuda = device;
   void *staged;
-  enum status st = staging(t, &staged);
+  enum status st = cuda_outside_steps(cuda);
+  if (st == OK) st = staging(t, &staged);
   if (st != OK) return st;
   TRY(cuda_check(cudaMemcpyAsync(staged, at, t->bytes, cudaMemcpyDeviceToHost, cuda->stream),
                  "copy from the device"));
@@ -98,6 +101,5 @@ out:
 }
 
 enum status cuda_constant(const struct cuda *cuda, void *on_device, const void *values, size_t bytes) {
-  return cuda_check(cudaMemcpyAsync(on_device, values, bytes, cudaMemcpyHostToDevice, cuda->stream),
-                    "copying constants");
+  return copy_and_wait(cuda, on_device, values, bytes);
 }
