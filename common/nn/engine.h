@@ -150,7 +150,7 @@ struct backend {
   /* With plan_only nothing is allocated, and where the device can be described it need not be there. */
   enum status (*open)(void **device, const struct graph_config *config);
   void (*close)(void *device);
-  void (*enter)(void *device); /* before kernels run on the calling thread */
+  void (*enter)(void *device); /* before the calling thread asks anything of the device */
   /* How a tensor lies where no kernel says otherwise; NULL: row-major. With it every tensor is laid out
    * before the first `prepare`, which may still change its output's layout. */
   struct layout (*layout)(void *device, const struct tensor *t);
@@ -169,7 +169,9 @@ struct backend {
   const char *(*hardware)(void *device, bool *described); /* graph_hardware */
   /* What it takes beside the graph's tensors, once images of so many bytes were written. */
   struct own_memory (*own_memory)(size_t image_bytes);
-  /* They compute while the host goes on. */
+  /* They compute while the host goes on. drain: before nodes and memory go, on any thread; waits for what uses
+   * them, says nothing of what became of it. */
+  void (*drain)(void *device);
   enum status (*forward_begin)(void *device, const struct run *run); /* at the start of every forward pass */
   enum status (*backward_end)(void *device);                         /* at the end of every backward pass */
   enum status (*wait)(void *device); /* until all that was asked of it is done */

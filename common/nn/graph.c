@@ -103,6 +103,7 @@ static void node_free(struct node *n) {
 void graph_close(struct graph **graph) {
   struct graph *g = *graph;
   if (!g) return;
+  if (g->backend->drain) g->backend->drain(g->run.device);
   for (int32_t i = 0; i < g->n_nodes; i++) node_free(g->nodes[i]);
   for (int32_t i = 0; i < g->n_tensors; i++) {
     free(g->tensors[i]->name);

@@ -73,6 +73,7 @@ enum status graph_init(struct graph *g, uint64_t seed) {
   if (!values)
     return fail(E_MEMORY, "out of memory for the starting values of %lld numbers", (long long)largest);
   enum status st = OK;
+  g->backend->enter(g->run.device);
   for (size_t i = 0; i < g->n_listed && st == OK; i++) {
     const struct tensor *t = graph_lookup(g, g->listed[i].value);
     fill(t, seed, values);

@@ -92,6 +92,7 @@ static enum status find_runs(struct updater *u) {
 
 static enum status make_state(struct updater *u) {
   enum status st = OK;
+  u->params.backend->enter(u->params.device);
   for (; u->rule->state[u->n_states]; u->n_states++) {
     char **state = &u->state[u->n_states];
     TRY(u->params.backend->alloc(u->params.device, u->params.bytes, (void **)state));
@@ -130,6 +131,7 @@ void updater_close(struct updater **updater) {
   struct updater *u = *updater;
   *updater = NULL;
   if (!u) return;
+  u->params.backend->enter(u->params.device);
   for (size_t k = 0; k < u->n_states; k++) u->params.backend->release(u->params.device, u->state[k]);
   free(u->runs);
   free(u->updates);
@@ -162,7 +164,7 @@ bool updater_holds(const struct updater *u, struct value param) {
   return t && t->role == TENSOR_PARAM && t->grad;
 }
 
-/* The parameter's tensor and its state k. */
+/* The parameter's tensor and its state k, about to be read or written. */
 static enum status locate(const struct updater *u, size_t k, struct value param, int64_t count,
                           const struct tensor **t, char **at) {
   if (k >= u->n_states || !updater_holds(u, param))
@@ -172,6 +174,7 @@ static enum status locate(const struct updater *u, size_t k, struct value param,
     return fail(E_SHAPE, "the %s of %s has %lld numbers, not %lld", u->rule->state[k], (*t)->name,
                 (long long)shape_count((*t)->shape), (long long)count);
   *at = u->state[k] + offset_of(u, *t);
+  u->params.backend->enter(u->params.device);
   return OK;
 }
 

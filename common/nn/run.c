@@ -22,14 +22,18 @@ static enum status write(struct graph *g, struct value v, const void *data, int6
   const struct tensor *t = NULL;
   void *at = NULL;
   enum status st = locate(g, v, count, &t, &at);
-  return st == OK ? g->backend->upload(g->run.device, t, at, data, f64) : st;
+  if (st != OK) return st;
+  g->backend->enter(g->run.device);
+  return g->backend->upload(g->run.device, t, at, data, f64);
 }
 
 static enum status read(struct graph *g, struct value v, void *data, int64_t count, bool f64) {
   const struct tensor *t = NULL;
   void *at = NULL;
   enum status st = locate(g, v, count, &t, &at);
-  return st == OK ? g->backend->download(g->run.device, t, at, data, f64) : st;
+  if (st != OK) return st;
+  g->backend->enter(g->run.device);
+  return g->backend->download(g->run.device, t, at, data, f64);
 }
 
 enum status graph_write_f32(struct graph *g, struct value v, const float *data, int64_t count) {
@@ -50,11 +54,13 @@ enum status graph_write_pixels(struct graph *g, struct value v, const uint8_t *p
   const struct tensor *t = graph_lookup(g, v);
   if (!t || !g->planned || v.id < 0 || t->role != TENSOR_INPUT || !t->data)
     return fail(E_ARG, "pixels need a planned input");
-  if (t->shape.n_dims == 4 && t->shape.dim[1] == 3)
-    return g->backend->pixels(g->run.device, t, pixels, mean, std);
-  char text[64];
-  shape_text(t->shape, text);
-  return fail(E_SHAPE, "%s is %s, not images [N,3,H,W]", t->name, text);
+  if (t->shape.n_dims != 4 || t->shape.dim[1] != 3) {
+    char text[64];
+    shape_text(t->shape, text);
+    return fail(E_SHAPE, "%s is %s, not images [N,3,H,W]", t->name, text);
+  }
+  g->backend->enter(g->run.device);
+  return g->backend->pixels(g->run.device, t, pixels, mean, std);
 }
 
 void graph_observe(struct graph *g, node_observer *observer, void *context) {
@@ -159,6 +165,7 @@ out:
 enum status graph_watched(struct graph *g, double *values) {
   if (g->taken == g->steps) return fail(E_ARG, "the watched values of every step were taken");
   int slot = (int)(g->taken++ % SEND_SLOTS);
+  g->backend->enter(g->run.device);
   if (g->backend->take) return g->backend->take(g->run.device, values, g->n_watched, slot);
   memcpy(values, g->seen[slot], (size_t)g->n_watched * sizeof *values);
   return OK;

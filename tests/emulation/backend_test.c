@@ -94,9 +94,10 @@ static void too_little_memory_names_the_flag(void **state) {
   struct graph *g =
       images("cuda", PRECISION_F32, 20000, &x, &y); /* 20000 * 6 pixels * 8 channels * 4 bytes */
   assert_int_equal(graph_plan(g, (struct value){0}), E_MEMORY);
-  assert_string_equal(fail_message(),
-                      "cuda: 3 MiB are needed in one piece, 3 of the GPU's 4 MiB are free; use a smaller "
-                      "--batch or --width");
+  assert_string_equal(
+      fail_message(),
+      "cuda: 4 MiB are needed in one piece for tensors, 3 of the GPU's 4 MiB are free; use a smaller "
+      "--batch or --width");
   graph_close(&g);
 }
 

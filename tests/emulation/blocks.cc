@@ -143,10 +143,13 @@ void run_grid(dim3 grid, dim3 threads, size_t shared_bytes, const std::function<
 namespace emulation {
 cudaError_t launch(dim3 grid, dim3 threads, size_t shared_bytes, cudaStream_t stream,
                    std::function<void()> thread) {
+  ENTER;
+  if (cudaError_t error = lost()) return error;
   size_t n = (size_t)threads.x * threads.y * threads.z;
   bool fits = n >= 1 && n <= MAX_THREADS && threads.z <= 64 && grid.x >= 1 && grid.y >= 1 && grid.z >= 1 &&
               grid.x <= 0x7fffffff && grid.y <= 65535 && grid.z <= 65535 && shared_bytes <= SHARED_LIMIT;
   if (!fits) return set_error(cudaErrorInvalidConfiguration);
+  if (device_of(stream) != current_device()) return set_error(cudaErrorInvalidResourceHandle);
   return enqueue(stream, [=] { run_grid(grid, threads, shared_bytes, thread); });
 }
 

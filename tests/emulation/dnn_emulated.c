@@ -2,6 +2,7 @@
  * workspace, which a run spoils: who gives it too little or keeps something in it is found out. */
 #include "nn/cuda/dnn.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,16 +12,18 @@
 enum { WORKSPACE = 512 };
 
 struct dnn {
-  size_t unused;
+  struct dnn_conv *first; /* of all that were opened: a closed one is kept, to find out who still runs it */
 };
 
 struct dnn_conv {
   struct dnn_conv_shape shape;
   enum dnn_pass pass;
+  bool closed;
+  struct dnn_conv *next;
 };
 
 struct run {
-  struct dnn_conv conv;
+  const struct dnn_conv *conv;
   void *x, *w, *y, *workspace;
 };
 
@@ -31,21 +34,26 @@ enum status dnn_open(struct dnn **out, const struct dnn_config *config) {
 }
 
 void dnn_close(struct dnn **dnn) {
+  while (*dnn && (*dnn)->first) {
+    struct dnn_conv *conv = (*dnn)->first;
+    (*dnn)->first = conv->next;
+    free(conv);
+  }
   free(*dnn);
   *dnn = NULL;
 }
 
 enum status dnn_conv_open(struct dnn_conv **out, struct dnn *dnn, const struct dnn_conv_shape *shape,
                           enum dnn_pass pass) {
-  (void)dnn;
   *out = calloc(1, sizeof **out);
   if (!*out) return fail(E_MEMORY, "out of memory for a convolution");
-  **out = (struct dnn_conv){*shape, pass};
+  **out = (struct dnn_conv){*shape, pass, false, dnn->first};
+  dnn->first = *out;
   return OK;
 }
 
 void dnn_conv_close(struct dnn_conv **conv) {
-  free(*conv);
+  if (*conv) (*conv)->closed = true;
   *conv = NULL;
 }
 
@@ -83,27 +91,31 @@ static void convolve(const struct dnn_conv_shape *s, enum dnn_pass pass, const d
 
 static void work(void *arguments) {
   const struct run *r = arguments;
-  const struct dnn_conv_shape *s = &r->conv.shape;
+  const struct dnn_conv_shape *s = &r->conv->shape;
+  if (r->conv->closed) {
+    fprintf(stderr, "CUDA emulation: a convolution was closed before it ran\n");
+    abort();
+  }
   const int64_t counts[] = {s->n * s->h * s->w * s->c, s->o * s->k * s->k * s->c,
                             s->n * dnn_conv_out(s->h, s) * dnn_conv_out(s->w, s) * s->o};
   static const int results[] = {
       [DNN_FORWARD] = 2, [DNN_BACKWARD_DATA] = 0, [DNN_BACKWARD_WEIGHTS] = 1, [DNN_ADD_TO_DATA] = 0};
-  const int result = results[r->conv.pass];
+  const int result = results[r->conv->pass];
   void *const at[] = {r->x, r->w, r->y};
   double *in[3];
   for (int i = 0; i < 3; i++)
-    in[i] = i == result && r->conv.pass != DNN_ADD_TO_DATA ? numbers_zero(counts[i])
-                                                           : numbers_read(at[i], counts[i], s->precision);
-  convolve(s, r->conv.pass, in[0], in[1], in[2], in[result]);
+    in[i] = i == result && r->conv->pass != DNN_ADD_TO_DATA ? numbers_zero(counts[i])
+                                                            : numbers_read(at[i], counts[i], s->precision);
+  convolve(s, r->conv->pass, in[0], in[1], in[2], in[result]);
   memset(r->workspace, 0xff, WORKSPACE);
   numbers_write(at[result], in[result], counts[result], s->precision);
   for (int i = 0; i < 3; i++) free(in[i]);
 }
 
 enum status dnn_conv_run(struct dnn_conv *conv, void *stream, void *x, void *w, void *y, void *workspace) {
-  struct run run = {*conv, x, w, y, workspace};
-  return emulation_enqueue(stream, work, &run, sizeof run) == cudaSuccess ? OK
-                                                                          : fail(E_DEVICE, "convolution");
+  struct run run = {conv, x, w, y, workspace};
+  cudaError_t error = emulation_enqueue(stream, work, &run, sizeof run);
+  return error == cudaSuccess ? OK : fail(E_DEVICE, "convolution: %s", cudaGetErrorString(error));
 }
 
 /* Once on that memory: whatever else it is needed for shows. */

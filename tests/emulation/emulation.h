@@ -29,6 +29,12 @@ struct emulation_machine {
 };
 void emulation_set_machine(struct emulation_machine machine);
 
+/* The GPU is lost at the call of CUDA's API that comes after so many others: that one and all behind it fail, and
+ * nothing that was asked of it is done any more. SIZE_MAX: never; and a lost one is well again. */
+void emulation_lose_device_after(size_t calls);
+/* One allocation fails, that which comes after so many others. SIZE_MAX: none. */
+void emulation_fail_allocation_after(size_t allocations);
+
 /* Bytes that are allocated now. */
 struct emulation_memory {
   size_t device, pinned;

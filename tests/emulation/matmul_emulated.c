@@ -79,5 +79,6 @@ static void work(void *arguments) {
 
 enum status matmul_run(struct matmul *matmul, void *stream, const struct matmul_call *call) {
   struct run run = {matmul->shape, *call};
-  return emulation_enqueue(stream, work, &run, sizeof run) == cudaSuccess ? OK : fail(E_DEVICE, "product");
+  cudaError_t error = emulation_enqueue(stream, work, &run, sizeof run);
+  return error == cudaSuccess ? OK : fail(E_DEVICE, "product: %s", cudaGetErrorString(error));
 }

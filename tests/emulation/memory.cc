@@ -2,6 +2,7 @@
  * nobody can. Fresh memory holds NaN. Also the machine's properties. */
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -17,11 +18,19 @@ struct emulation_machine machine = {1, CUDART_VERSION, 90, (size_t)4 << 30, 0};
 struct allocation {
   char *pages;
   size_t page_bytes, bytes;
+  int device;
 };
 std::map<const char *, allocation> device_memory; /* by the address that was given out */
 std::map<const char *, size_t> pinned_memory;
 size_t used;
-int accesses; /* begun and not ended */
+enum { NO_DEVICE = -2, EVERY_DEVICE };
+int accesses, accessed = NO_DEVICE; /* begun and not ended; whose memory */
+size_t allocations_until_failure = SIZE_MAX;
+
+bool allocation_fails() {
+  if (allocations_until_failure == SIZE_MAX) return false;
+  return allocations_until_failure-- == 0;
+}
 
 char *new_pages(size_t bytes) { /* never the same twice: what is freed stays out of reach */
   static char *base, *end;
@@ -37,7 +46,8 @@ char *new_pages(size_t bytes) { /* never the same twice: what is freed stays out
 }
 
 void protect(const allocation &a) {
-  mprotect(a.pages, a.page_bytes, accesses ? PROT_READ | PROT_WRITE : PROT_NONE);
+  const bool open = accessed == EVERY_DEVICE || accessed == a.device;
+  mprotect(a.pages, a.page_bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE);
 }
 
 void protect_all() {
@@ -61,6 +71,12 @@ bool is_device(const void *memory) {
   auto found = holder(device_memory, memory);
   return found != device_memory.end() && (const char *)memory < found->first + found->second.bytes;
 }
+void begin_access(int device) { /* what began first decides */
+  ENTER;
+  if (accesses++) return;
+  accessed = device;
+  protect_all();
+}
 bool is_pinned(const void *memory) {
   auto found = holder(pinned_memory, memory);
   return found != pinned_memory.end() && (const char *)memory < found->first + found->second;
@@ -79,13 +95,16 @@ struct emulation_memory emulation_memory(void) {
   return now;
 }
 
-void emulation_begin_access(void) {
-  if (accesses++ == 0) protect_all();
-}
+void emulation_begin_access(void) { emulation::begin_access(EVERY_DEVICE); }
 
 void emulation_end_access(void) {
-  if (--accesses == 0) protect_all();
+  ENTER;
+  if (--accesses) return;
+  accessed = NO_DEVICE;
+  protect_all();
 }
+
+void emulation_fail_allocation_after(size_t allocations) { allocations_until_failure = allocations; }
 
 cudaError_t cudaDriverGetVersion(int *version) {
   *version = machine.driver;
@@ -104,11 +123,9 @@ cudaError_t cudaGetDeviceCount(int *count) {
   return machine.devices ? cudaSuccess : set_error(cudaErrorNoDevice);
 }
 
-cudaError_t cudaSetDevice(int device) {
-  return device >= 0 && device < machine.devices ? cudaSuccess : set_error(cudaErrorInvalidDevice);
-}
-
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device) {
+  ENTER;
+  if (cudaError_t error = emulation::lost()) return error;
   if (device < 0 || device >= machine.devices) return set_error(cudaErrorInvalidDevice);
   *properties = cudaDeviceProp{"emulated GPU", machine.processors ? machine.processors : 2};
   return cudaSuccess;
@@ -120,7 +137,10 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
 }
 
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
+  ENTER;
+  if (cudaError_t error = emulation::lost()) return error;
   *memory = nullptr;
+  if (allocation_fails()) return set_error(cudaErrorMemoryAllocation);
   if (emulation::capturing()) return set_error(cudaErrorStreamCaptureUnsupported);
   if (used + bytes > machine.memory) return set_error(cudaErrorMemoryAllocation);
   size_t rounded = (bytes + alignment - 1) / alignment * alignment,
@@ -128,7 +148,7 @@ cudaError_t cudaMalloc(void **memory, size_t bytes) {
   char *pages = new_pages(in_pages), *at = pages + in_pages - rounded;
   mprotect(pages, in_pages, PROT_READ | PROT_WRITE);
   memset(pages, 0xff, in_pages);
-  device_memory[at] = allocation{pages, in_pages, bytes};
+  device_memory[at] = allocation{pages, in_pages, bytes, emulation::current_device()};
   protect(device_memory[at]);
   used += bytes;
   *memory = at;
@@ -136,17 +156,23 @@ cudaError_t cudaMalloc(void **memory, size_t bytes) {
 }
 
 cudaError_t cudaFree(void *memory) { /* waits for the whole device first, as CUDA's does */
-  if (!memory) return cudaSuccess;
+  ENTER;
+  const cudaError_t lost = emulation::lost();
+  if (!memory) return lost;
   emulation::drain_all();
   auto found = device_memory.find((const char *)memory);
   if (found == device_memory.end()) return set_error(cudaErrorInvalidValue);
   munmap(found->second.pages, found->second.page_bytes);
   used -= found->second.bytes;
   device_memory.erase(found);
-  return cudaSuccess;
+  return lost;
 }
 
 cudaError_t cudaMallocHost(void **memory, size_t bytes) {
+  ENTER;
+  if (cudaError_t error = emulation::lost()) return error;
+  *memory = nullptr;
+  if (allocation_fails()) return set_error(cudaErrorMemoryAllocation);
   if (emulation::capturing()) return set_error(cudaErrorStreamCaptureUnsupported);
   *memory = malloc(bytes ? bytes : 1);
   if (!*memory) return set_error(cudaErrorMemoryAllocation);
@@ -156,12 +182,16 @@ cudaError_t cudaMallocHost(void **memory, size_t bytes) {
 }
 
 cudaError_t cudaFreeHost(void *memory) {
+  ENTER;
+  const cudaError_t lost = emulation::lost();
   if (memory && pinned_memory.erase((const char *)memory) == 0) return set_error(cudaErrorInvalidValue);
   free(memory);
-  return cudaSuccess;
+  return lost;
 }
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
+  ENTER;
+  if (cudaError_t error = emulation::lost()) return error;
   *free_bytes = machine.memory - used;
   *total_bytes = machine.memory;
   return cudaSuccess;
@@ -171,6 +201,8 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
  * promise to. It is written when the stream gets there, what is not pinned before the call returns. */
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
                             cudaStream_t stream) {
+  ENTER;
+  if (cudaError_t error = emulation::lost()) return error;
   bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice,
        to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
   if (from_device != emulation::is_device(from) || to_device != emulation::is_device(to))
@@ -184,6 +216,8 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
 }
 
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream) {
+  ENTER;
+  if (cudaError_t error = emulation::lost()) return error;
   check_range(to, bytes);
   return emulation::enqueue(stream, [=] { memset(to, value, bytes); });
 }

@@ -146,6 +146,19 @@ static void plans_that_were_measured_train_alike(void **state) {
   train_beside_ref(PRECISION_BF16, PLANS_MEASURED, 5e-2);
 }
 
+/* Nobody waits for the step; the emulation says what was let go of too early. */
+static void a_graph_can_be_closed_while_it_computes(void **state) {
+  (void)state;
+  struct training t;
+  uint8_t pixels[BYTES] = {0};
+  open_training(&t, "cuda", PRECISION_F32, PLANS_SUGGESTED);
+  updater_close(&t.updater);
+  OK_OR_FAIL(graph_write_pixels(t.g, t.x, pixels, (double[3]){0}, (double[3]){1, 1, 1}));
+  OK_OR_FAIL(graph_forward(t.g));
+  OK_OR_FAIL(graph_backward(t.g));
+  graph_close(&t.g);
+}
+
 /* --- Memory --------------------------------------------------------------------------------------------- */
 
 static const struct emulation_machine sound = {1, CUDART_VERSION, 90, (size_t)4 << 30, 0},
@@ -230,6 +243,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(training_in_float32_is_refs),
                                      cmocka_unit_test(training_in_bf16_stays_near),
                                      cmocka_unit_test(plans_that_were_measured_train_alike),
+                                     cmocka_unit_test(a_graph_can_be_closed_while_it_computes),
                                      cmocka_unit_test_teardown(memory_is_what_was_planned, restore),
                                      cmocka_unit_test_teardown(a_plan_has_no_memory_to_use, restore)};
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -188,6 +188,56 @@ static void a_failed_recording_is_not_replayed(void **state) {
   close_training(&ref);
 }
 
+static enum status transfers(void *context) {
+  struct training *t = context;
+  enum status st = graph_write_f64(t->g, t->x, (double[]){1}, 1);
+  return st == OK ? body(context) : st;
+}
+
+static enum status reads(void *context) {
+  struct training *t = context;
+  double x;
+  enum status st = body(context);
+  return st == OK ? graph_read_f64(t->g, t->loss, &x, 1) : st;
+}
+
+static enum status only_forward(void *context) { return graph_forward(context); }
+
+/* From the first step on, which is not recorded yet. */
+static void transfers_within_a_step_are_refused(void **state) {
+  (void)state;
+  struct training t;
+  double losses[2];
+  open_training(&t, "cuda");
+  for (int i = 0; i < 4; i++) {
+    assert_int_equal(graph_step(t.g, i % 2 ? transfers : reads, &t), E_ARG);
+    assert_non_null(strstr(fail_message(), "a transfer within a step"));
+  }
+  step(&t);
+  OK_OR_FAIL(graph_watched(t.g, losses));
+  close_training(&t);
+}
+
+/* Of two bytes, in a matrix of one number. */
+static void a_watched_number_in_bf16_is_widened(void **state) {
+  (void)state;
+  struct graph *g;
+  double seen;
+  OK_OR_FAIL(graph_open(
+      &g, &(struct graph_config){.device = "cuda", .mode = GRAPH_TRAIN, .precision = PRECISION_BF16}));
+  const struct init one = {INIT_ONE, 0};
+  const struct value a = graph_param(g, "a", shape_2(1, 1), one), y = add(g, a, a);
+  graph_output(g, "y", y);
+  OK_OR_FAIL(graph_plan(g, y));
+  OK_OR_FAIL(graph_write_f64(g, a, (double[]){-0.75}, 1));
+  OK_OR_FAIL(graph_watch(g, &y, 1));
+  assert_int_equal(graph_tensor_of(g, y)->layout.element, ELEMENT_BF16);
+  OK_OR_FAIL(graph_step(g, only_forward, g));
+  OK_OR_FAIL(graph_watched(g, &seen));
+  expect("the number", 0, seen, -1.5);
+  graph_close(&g);
+}
+
 static void only_numbers_can_be_watched(void **state) {
   (void)state;
   struct training t;
@@ -209,6 +259,8 @@ int main(void) {
       cmocka_unit_test(a_body_that_fails_ends_the_step),
       cmocka_unit_test(a_failed_recording_is_not_replayed),
       cmocka_unit_test(only_numbers_can_be_watched),
+      cmocka_unit_test(transfers_within_a_step_are_refused),
+      cmocka_unit_test(a_watched_number_in_bf16_is_widened),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,28 +154,27 @@ static const char *cuda_hardware(void *device, bool *described) {
 
 /* --- Memory --------------------------------------------------------------------------------------------- */
 
-static enum status out_of_memory(size_t bytes) {
-  size_t free_bytes = 0, total_bytes = 0;
-  cudaGetLastError();
-  cudaMemGetInfo(&free_bytes, &total_bytes);
-  return fail(E_MEMORY,
-              "cuda: %zu MiB are needed in one piece, %zu of the GPU's %zu MiB are free; use a smaller "
-              "--batch or --width",
-              bytes >> 20, free_bytes >> 20, total_bytes >> 20);
-}
-
 static enum status cuda_alloc(void *device, size_t bytes, void **memory) {
   struct cuda *cuda = device;
-  cudaError_t error = cudaMalloc(memory, bytes);
-  if (error == cudaErrorMemoryAllocation) return out_of_memory(bytes);
-  enum status st = cuda_check(error, "allocation");
-  return st == OK ? cuda_check(cudaMemsetAsync(*memory, 0, bytes, cuda->stream), "clearing memory") : st;
+  enum status st = cuda_malloc(memory, bytes, "tensors");
+  if (st != OK) return st;
+  st = cuda_check(cudaMemsetAsync(*memory, 0, bytes, cuda->stream), "clearing memory");
+  if (st == OK) return OK;
+  cudaFree(*memory);
+  *memory = NULL;
+  return st;
 }
 
 static void cuda_release(void *device, void *memory) {
   struct cuda *cuda = device;
   cudaStreamSynchronize(cuda->stream);
   cudaFree(memory);
+}
+
+static void cuda_drain(void *device) {
+  const struct cuda *cuda = device;
+  cuda_enter(device);
+  if (cuda->stream) cudaStreamSynchronize(cuda->stream);
 }
 
 static enum status cuda_wait(void *device) {
@@ -222,6 +221,7 @@ const struct backend backend_cuda = {
     .add = cuda_accumulate,
     .hardware = cuda_hardware,
     .own_memory = cuda_own_memory,
+    .drain = cuda_drain,
     .forward_begin = cuda_forward_begin,
     .backward_end = cuda_twins_bring_back,
     .wait = cuda_wait,

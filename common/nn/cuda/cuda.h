@@ -37,8 +37,13 @@ struct cuda {
   char title[256];                   /* the GPU's name, as the driver has it */
 };
 
-/* CUDA's status as ours; `what` names the failed call. */
+/* CUDA's status as ours; `what` names the failed call. Errors: E_MEMORY, E_DEVICE. */
 enum status cuda_check(cudaError_t error, const char *what);
+
+/* Memory of the GPU, and of the host where the GPU reaches it, for `what`. Errors: E_MEMORY (what is needed and free,
+ * what to change), E_DEVICE. cudaFree, cudaFreeHost. */
+enum status cuda_malloc(void **memory, size_t bytes, const char *what);
+enum status cuda_malloc_host(void **memory, size_t bytes, const char *what);
 
 /* The size of one number. */
 size_t cuda_element_bytes(enum element element);
@@ -108,6 +113,8 @@ void cuda_step_close(struct cuda_step **step); /* accepts NULL; nulls */
 enum status cuda_step_begin(void *device, bool *replays);
 enum status cuda_step_end(void *device, enum status status);
 enum status cuda_forward_begin(void *device, const struct run *run);
+/* Transfers are not recorded. E_ARG: a step is under way. */
+enum status cuda_outside_steps(const struct cuda *cuda);
 
 /* Puts what changes from step to step where kernels read it: at *on_device, aligned to 16 bytes, until the next step.
  * Also for a step that is replayed, in the order of its recording. E_DEVICE: more than there is room for. */

@@ -44,8 +44,8 @@ void pixel_ring_close(struct pixel_ring **ring) {
 
 static enum status open_slot(struct slot *s, size_t bytes) {
   enum status st = OK;
-  TRY(cuda_check(cudaMallocHost(&s->pinned, bytes), "pinned memory for images"));
-  TRY(cuda_check(cudaMalloc(&s->on_device, bytes), "memory for images"));
+  TRY(cuda_malloc_host(&s->pinned, bytes, "images on their way"));
+  TRY(cuda_malloc(&s->on_device, bytes, "images on their way"));
   TRY(cuda_check(cudaEventCreateWithFlags(&s->copied, cudaEventDisableTiming), "making an event"));
   TRY(cuda_check(cudaEventCreateWithFlags(&s->read, cudaEventDisableTiming), "making an event"));
 out:
@@ -84,7 +84,8 @@ enum status cuda_pixels(void *device, const struct tensor *t, const uint8_t *nhw
                         const double std[3]) {
   struct cuda *cuda = device;
   size_t bytes = (size_t)shape_count(t->shape);
-  enum status st = OK;
+  enum status st = cuda_outside_steps(cuda);
+  if (st != OK) return st;
   if (!cuda->pixels || cuda->pixels->bytes < bytes) TRY(pixel_ring_open(&cuda->pixels, bytes));
   struct slot *s = &cuda->pixels->slot[cuda->pixels->used++ % SLOTS];
   TRY(send(cuda->pixels, s, cuda->stream, nhwc, bytes));

@@ -1,9 +1,11 @@
 /* Images from the wire to the network: normalised, and padded from 3 channels to those of the layout. */
 #include "nn/cuda/launch.cuh"
 
+namespace {
 struct affine {
   float scale[3], shift[3];
 };
+} // namespace
 
 /* One pixel per thread. */
 static __global__ void normalise(struct span x, const uint8_t *nhwc, struct affine by, int64_t pixels) {

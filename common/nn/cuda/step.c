@@ -34,10 +34,9 @@ enum status cuda_step_open(struct cuda_step **out) {
   enum status st = OK;
   struct cuda_step *s = *out = calloc(1, sizeof *s);
   if (!s) return fail(E_MEMORY, "out of memory for the cuda backend");
-  TRY(cuda_check(cudaMalloc((void **)&s->arguments, ARGUMENT_ROOM), "memory for arguments"));
+  TRY(cuda_malloc((void **)&s->arguments, ARGUMENT_ROOM, "a step's arguments"));
   for (int i = 0; i < COPIES; i++) {
-    TRY(cuda_check(cudaMallocHost((void **)&s->copy[i].pinned, ARGUMENT_ROOM),
-                   "pinned memory for arguments"));
+    TRY(cuda_malloc_host((void **)&s->copy[i].pinned, ARGUMENT_ROOM, "a step's arguments"));
     TRY(cuda_check(cudaEventCreateWithFlags(&s->copy[i].sent, cudaEventDisableTiming), "making an event"));
   }
 out:
@@ -111,15 +110,26 @@ enum status cuda_room(struct cuda *cuda, size_t bytes, void **on_device) {
 enum status cuda_step_begin(void *device, bool *replays) {
   struct cuda *cuda = device;
   struct cuda_step *s = cuda->step;
-  enum status st = turn_over(cuda);
-  if (st != OK) return st;
+  const bool records = !s->recorded && s->count >= STEPS_AS_CALLED;
+  enum status st = OK;
+  TRY(turn_over(cuda));
+  /* Other threads, with graphs of their own, may allocate and load meanwhile; this one may not. */
+  if (records)
+    TRY(cuda_check(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeThreadLocal),
+                   "recording a step"));
   s->within = true;
-  s->mode = s->recorded ? REPLAYING : s->count < STEPS_AS_CALLED ? AS_CALLED : RECORDING;
+  s->mode = s->recorded ? REPLAYING : records ? RECORDING : AS_CALLED;
   s->count++;
   *replays = cuda->replays = s->mode == REPLAYING;
-  if (s->mode != RECORDING) return OK;
-  return cuda_check(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeThreadLocal),
-                    "recording a step");
+out:
+  return st;
+}
+
+enum status cuda_outside_steps(const struct cuda *cuda) {
+  if (!cuda->step->within) return OK;
+  return fail(
+      E_ARG,
+      "cuda: a transfer within a step would not be repeated with it; it belongs before or behind graph_step");
 }
 
 /* The stream is free again whatever happened; of a step that failed no recording is kept. */

@@ -6,10 +6,6 @@
 #include "nn/cuda/bf16.h"
 #include "nn/cuda/cuda.h"
 
-enum status cuda_check(cudaError_t error, const char *what) {
-  return error == cudaSuccess ? OK : fail(E_DEVICE, "cuda: %s: %s", what, cudaGetErrorString(error));
-}
-
 size_t cuda_element_bytes(enum element element) {
   return element == ELEMENT_BF16 ? sizeof(bf16) : sizeof(float);
 }
@@ -63,7 +59,8 @@ out:
 enum status cuda_upload(void *device, const struct tensor *t, void *at, const void *host, bool host_f64) {
   struct cuda *cuda = device;
   void *staged;
-  enum status st = staging(t, &staged);
+  enum status st = cuda_outside_steps(cuda);
+  if (st == OK) st = staging(t, &staged);
   if (st != OK) return st;
   for (int64_t i = 0, n = shape_count(t->shape); i < n; i++) {
     float x = host_f64 ? (float)((const double *)host)[i] : ((const float *)host)[i];
@@ -82,7 +79,8 @@ enum status cuda_upload(void *device, const struct tensor *t, void *at, const vo
 enum status cuda_download(void *device, const struct tensor *t, const void *at, void *host, bool host_f64) {
   struct cuda *cuda = device;
   void *staged;
-  enum status st = staging(t, &staged);
+  enum status st = cuda_outside_steps(cuda);
+  if (st == OK) st = staging(t, &staged);
   if (st != OK) return st;
   TRY(cuda_check(cudaMemcpyAsync(staged, at, t->bytes, cudaMemcpyDeviceToHost, cuda->stream),
                  "copy from the device"));

@@ -5,6 +5,8 @@ extern "C" {
 #include "nn/rotations/rotations.h"
 }
 
+namespace {
+
 /* Where pixel (r, c) of an image [S, S] turned k times comes from. The turn back from k is 4 - k. */
 static __device__ __forceinline__ int origin(int k, int s, int r, int c) {
   switch (k) {
@@ -76,6 +78,8 @@ static enum status backward(struct node *n, const struct run *run) {
   return launch_items(vectors, turn_back, cuda_of(run), span_of(n->in[0], n->in_grad[0]), grad_of(n->out),
                       images_of(n->in[0]), vectors);
 }
+
+} // namespace
 
 CUDA_KERNEL(rotations) = {
     .op = "rotations", .backend = "cuda", .prepare = prepare, .forward = forward, .backward = backward};

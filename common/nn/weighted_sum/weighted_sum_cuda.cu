@@ -1,5 +1,7 @@
 #include "nn/cuda/launch.cuh"
 
+namespace {
+
 enum { MAX_TERMS = 64 }; /* inputs of a node */
 
 struct terms {
@@ -42,6 +44,8 @@ static enum status backward(struct node *n, const struct run *run) {
   int64_t count = shape_count(n->out->shape);
   return launch_items(count, spread, cuda_of(run), terms_of(n, true), grad_of(n->out), count);
 }
+
+} // namespace
 
 CUDA_KERNEL(weighted_sum) = {
     .op = "weighted_sum", .backend = "cuda", .forward = forward, .backward = backward};
