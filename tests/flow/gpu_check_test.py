@@ -60,6 +60,11 @@ class GpuCheck(FlowTest):
         self.assertEqual({name: parts[name]['verdict'] for name in ('steps', 'ingest')}, {'steps': 'failed', 'ingest': 'passed'}, said)
         self.assertIn('steps', said)
 
+    def test_what_no_time_is_left_for_is_said(self):
+        status, said, parts = self.check(self.bundle('bin/tandem-ingest'), '--host', '--only', 'ingest', '--limit-s', 0)
+        self.assertEqual((status, parts['ingest']['verdict']), (1, 'not run'), said)
+        self.assertIn('--only ingest', said)
+
     @unittest.skipUnless(HAS_NVCC, 'no nvcc (or CUDA=0)')
     def test_the_whole_bundle_brings_all_but_cuda(self):
         done = execute('make', '-s', '-C', ROOT, 'gpu-bundle')
