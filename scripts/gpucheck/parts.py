@@ -115,8 +115,8 @@ def starts(s):
 def steps(s):
     """A training step on ref."""
     done = s.run([s.program('tests/bench/train/step'), '--device', 'ref', '--arch', 'resnet10', '--width', 4, '--size', 16, '--batch', 4,
-                  '--projector', '8-8', '--trans-backbone', '8-8', '--trans-projector', '8-8', '--warmup', 0, '--steps', 1], 60)
-    return verdict(done.well, 'STL on ref')
+                  '--projector', '8-8', '--trans-backbone', '8-8', '--trans-projector', '8-8', '--warmup', 0, '--steps', 1, '--roofline'], 60)
+    return verdict(done.well and 'least_ms_per_op' in done.text, 'STL on ref')
 
 
 def ingest(s):

@@ -17,10 +17,10 @@ def sizes(s, arch, size, warmup=5, steps=20):
     return ['--arch', arch, '--size', size, '--batch', batch, '--warmup', warmup, '--steps', steps]
 
 
-def ours(s, arch, size, method, precision):
+def ours(s, arch, size, method, precision, *more):
     """The line of tests/bench/train/step: figures and the time of every op; None if it failed."""
     done = s.run([s.program('tests/bench/train/step'), '--device', 'cuda', '--precision', precision, '--method', method,
-                  *sizes(s, arch, size), *HEADS], 60)
+                  *sizes(s, arch, size), *HEADS, *more], 60)
     return json_lines(done.text)[-1] if done.well else None
 
 
@@ -32,8 +32,8 @@ def peers(s, arch, size, *more):
 
 
 def cost(s, arch, size, precision):
-    """`tandem-train cost` of STL against SimCLR: what both would take at the rates that this GPU reaches; None if it failed. Its own
-    steps are called, not recorded, so few will do."""
+    """`tandem-train cost` of STL against SimCLR: what both would take at the rates that this GPU reaches; None if it failed. Few of its
+    own steps will do."""
     with tempfile.TemporaryDirectory(prefix='tandem-cost-') as folder:
         done = s.run([s.program('bin/tandem-train'), 'cost', '--method', 'stl', '--against', 'simclr', '--device', 'cuda', '--precision',
                       precision, '--result', f'{folder}/cost.json', *sizes(s, arch, size, 1, 2), *HEADS], 60)
@@ -45,15 +45,16 @@ def cost(s, arch, size, precision):
 
 class Figures:
     """theirs: {configuration: {way: {method: images per second}}}, costs: {(configuration, precision): cost},
-    lines: {(configuration, precision, method): ours}."""
+    lines: {(configuration, precision, method): ours}, tuned: the same with --tune."""
 
     def __init__(self, s):
-        self.s, self.theirs, self.costs, self.lines = s, {c: {} for c in CONFIGURATIONS}, {}, {}
+        self.s, self.theirs, self.costs, self.lines, self.tuned = s, {c: {} for c in CONFIGURATIONS}, {}, {}, {}
 
-    def ours(self, precision):
+    def ours(self, precision, *more):
         for c in CONFIGURATIONS:
             for method in METHODS:
-                self.lines[c, precision, method] = ours(self.s, *c, method, precision)
+                self.lines[c, precision, method] = ours(self.s, *c, method, precision, *more)
+                self.tuned[c, precision, method] = ours(self.s, *c, method, precision, '--tune')
         for c in CONFIGURATIONS:
             self.costs[c, precision] = cost(self.s, *c, precision)
 
@@ -63,6 +64,7 @@ class Figures:
 
     def rows(self):
         return [{'arch': c[0], 'size': c[1], 'method': method, 'precision': precision, 'ours': line,
+                 'tuned': self.tuned[c, precision, method],
                  'cost': self.costs.get((c, precision)), 'least_s': least_seconds(self.costs.get((c, precision)), method),
                  'pytorch_bf16': {way: rates[method] for way, rates in self.theirs[c].items() if method in rates}}
                 for (c, precision, method), line in self.lines.items()]
@@ -76,10 +78,11 @@ class Figures:
 
     def result(self):
         """Passed: every configuration ran. What the figures should be is for the reader of the table."""
-        missing = sum(x is None for x in (*self.lines.values(), *self.costs.values()))
+        missing = sum(x is None for x in (*self.lines.values(), *self.tuned.values(), *self.costs.values()))
         missing += sum(m not in rates for ways in self.theirs.values() for rates in ways.values() for m in METHODS)
         rows = self.rows()
-        table = ['network     px method  prec.   images/s    PyTorch  ratio  x theory', *map(in_words, rows), *self.ratios()]
+        table = ['network     px method  prec.   images/s      tuned    PyTorch  ratio  x theory', *map(in_words, rows), *self.ratios(),
+                 *(line for row in rows for line in where_time_goes(row))]
         note = f'{missing} measurements failed' if missing else 'everything ran'
         return {'verdict': 'failed' if missing else 'passed', 'note': note + ('' if self.s.has_torch else '; no PyTorch here'),
                 'rows': rows, 'table': table}
@@ -95,15 +98,29 @@ def least_seconds(c, method):
 def in_words(row):
     figure = lambda v, form: format('-', '>' + form.split('.')[0]) if v is None else format(v, form)
     rate, median = (row['ours']['images_per_s'], row['ours']['median_s']) if row['ours'] else (None, None)
+    tuned = row['tuned']['images_per_s'] if row['tuned'] else None
     best = max(row['pytorch_bf16'].values(), default=None) if row['precision'] == 'bf16' else None
-    return (f'{row["arch"]:9} {row["size"]:4} {row["method"]:7} {row["precision"]:5} {figure(rate, "10.0f")} {figure(best, "10.0f")} '
-            f'{figure(rate and best and rate / best, "6.2f")} {figure(median and row["least_s"] and median / row["least_s"], "10.2f")}')
+    mine = max((r for r in (rate, tuned) if r), default=None)  # PyTorch chooses its convolutions by trying, too
+    return (f'{row["arch"]:9} {row["size"]:4} {row["method"]:7} {row["precision"]:5} {figure(rate, "10.0f")} {figure(tuned, "10.0f")} '
+            f'{figure(best, "10.0f")} {figure(mine and best and mine / best, "6.2f")} '
+            f'{figure(median and row["least_s"] and median / row["least_s"], "10.2f")}')
+
+
+def where_time_goes(row):
+    """Of a configuration whose ops were measured beside what they need: the ops that lose most, called one by one."""
+    line = row['ours']
+    if not line or 'least_ms_per_op' not in line:
+        return []
+    least = line['least_ms_per_op']
+    losses = sorted(((ms - least.get(op, 0), op, ms) for op, ms in line['ms_per_op'].items()), reverse=True)
+    return ['', f'{row["arch"]} {row["size"]} px, {row["method"]}: milliseconds of a step, at least, per op'] + [
+        f'{ms:9.3f} {least.get(op, 0):9.3f}  {op}' for _, op, ms in losses[:12]]
 
 
 def speed(s):
     """bfloat16, beside PyTorch compiled."""
     s.figures = figures = Figures(s)
-    figures.ours('bf16')
+    figures.ours('bf16', '--roofline')
     figures.beside('compiled', '--compile', 'default')
     return figures.result()
 

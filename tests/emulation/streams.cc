@@ -225,6 +225,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end) {
+  ENTER;
+  if (cudaError_t error = emulation::lost()) return error;
   if (!start->ms || !end->ms || !start->stream || !end->stream)
     return emulation::set_error(cudaErrorInvalidResourceHandle);
   if (*start->ms < 0 || *end->ms < 0) return emulation::set_error(cudaErrorNotReady);
