@@ -94,9 +94,7 @@ def pipeline(s):
             train = s.run([s.program('bin/tandem-train'), '--out', f'{folder}/run', '--dataset', data, '--listen', feed, '--size', 64,
                            '--batch', 64, '--epochs', 2, '--seed', 1, '--device', 'cuda', '--precision', 'bf16'], 60)
         finally:
-            for w in workers:
-                w.terminate()
-                w.wait()
+            s.stop(workers)
     lines = train.text.strip().splitlines() or ['no output']
     return verdict(well and train.well, lines[-1])
 
