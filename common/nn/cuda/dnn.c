@@ -396,5 +396,5 @@ enum status dnn_conv_run(struct dnn_conv *conv, void *stream, void *x, void *w, 
     st = descriptor_check(&dnn->api, dnn->api.cudnnSetStream(dnn->handle, stream), "cudnnSetStream");
   if (st != OK) return st;
   return descriptor_check(&dnn->api, dnn->api.cudnnBackendExecute(dnn->handle, conv->plan, conv->pack),
-                          "convolution");
+                          conv->text);
 }
