@@ -78,6 +78,17 @@ class Session:
         return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
                                 env=self.environment)
 
+    def stop(self, processes):
+        """Asks them to end; who has not after ten seconds is ended."""
+        for p in processes:
+            p.terminate()
+        for p in processes:
+            try:
+                p.wait(10)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait()
+
     def logged(self, command, done):
         with self.log_lock:
             end = 'stopped at its time limit' if done.status is None else f'exit status {done.status}'

@@ -441,7 +441,7 @@ static enum status run_plan(struct dnn_conv *conv, const struct plan *plan, void
     st = descriptor_check(&dnn->api, dnn->api.cudnnSetStream(dnn->handle, stream), "cudnnSetStream");
   if (st != OK) return st;
   return descriptor_check(&dnn->api, dnn->api.cudnnBackendExecute(dnn->handle, plan->plan, conv->pack),
-                          "convolution");
+                          plan->text);
 }
 
 enum status dnn_conv_run(struct dnn_conv *conv, void *stream, void *x, void *w, void *y, void *workspace) {

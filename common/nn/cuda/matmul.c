@@ -127,8 +127,15 @@ static enum status promise_bias(const struct matmul *m) {
   return set(m->blas, m->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &address, sizeof address);
 }
 
-static enum status choose(struct matmul *m) {
+static enum status no_algorithm(const struct matmul *m, cublasStatus_t status) {
   const struct matmul_shape *s = &m->shape;
+  return fail(E_DEVICE, "cuBLASLt has no product [%lld,%lld]%s [%lld,%lld]%s of %s into %s: %s",
+              (long long)s->rows, (long long)s->inner, s->a_transposed ? " (kept by columns)" : "",
+              (long long)s->inner, (long long)s->columns, s->b_transposed ? " (kept by columns)" : "",
+              precision_name(s->in), precision_name(s->out), m->blas->api.cublasLtGetStatusString(status));
+}
+
+static enum status choose(struct matmul *m) {
   const struct blas *blas = m->blas;
   cublasLtMatmulPreference_t preference = NULL;
   cublasLtMatmulHeuristicResult_t best;
@@ -137,15 +144,10 @@ static enum status choose(struct matmul *m) {
   TRY(check(blas, blas->api.cublasLtMatmulPreferenceCreate(&preference), "preference"));
   TRY(make_preference(m, preference));
   TRY(promise_bias(m));
-  TRY(check(blas,
-            blas->api.cublasLtMatmulAlgoGetHeuristic(blas->handle, m->operation, m->b, m->a, m->c, m->c,
-                                                     preference, 1, &best, &found),
-            "choice of an algorithm"));
-  if (!found) {
-    TRY(fail(E_DEVICE, "cuBLASLt has no product [%lld,%lld] [%lld,%lld] of %s into %s", (long long)s->rows,
-             (long long)s->inner, (long long)s->inner, (long long)s->columns, precision_name(s->in),
-             precision_name(s->out)));
-  }
+  cublasStatus_t status = blas->api.cublasLtMatmulAlgoGetHeuristic(blas->handle, m->operation, m->b, m->a,
+                                                                   m->c, m->c, preference, 1, &best, &found);
+  if (status == CUBLAS_STATUS_SUCCESS && found) status = best.state;
+  if (status != CUBLAS_STATUS_SUCCESS || !found) TRY(no_algorithm(m, status));
   m->algorithm = best.algo;
   m->workspace = best.workspaceSize;
 out:
