@@ -1,5 +1,6 @@
 /* Threads of a block as fibers. A thread runs until it ends or waits at a barrier; one that never waits is an
- * ordinary call, and the next thread runs on the same stack. Blocks run one after another. */
+ * ordinary call, and the next thread runs on the same stack. Blocks run one after another, and each finds NaN in its
+ * shared memory. */
 #include <ucontext.h>
 
 #include <algorithm>
@@ -8,7 +9,12 @@
 #include <vector>
 
 #include "cuda_runtime.h"
+#include "orders.h"
 #include "streams.h"
+
+/* What kernels declare __shared__ lies in one section (cuda_runtime.h), whose ends the linker knows. */
+extern "C" uint64_t __start_emulated_shared[] __attribute__((weak)),
+    __stop_emulated_shared[] __attribute__((weak));
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -35,7 +41,8 @@ struct warp {
 
 struct block_run {
   const std::function<void()> *thread;
-  size_t n_threads, next; /* threads of the block; the next to begin */
+  size_t n_threads, next; /* threads of the block; the next to begin, in the order of turns */
+  std::vector<size_t> turns;
   barrier all;
   std::vector<warp> warps;
 };
@@ -58,7 +65,7 @@ size_t linear() {
 void run_threads() {
   for (;;) {
     while (block.next < block.n_threads) {
-      threadIdx = place_of(block.next++);
+      threadIdx = place_of(block.turns[block.next++]);
       (*block.thread)();
     }
     running->generation = nullptr;
@@ -89,28 +96,39 @@ fiber *idle_fiber() {
   return f;
 }
 
-/* Until `count` threads have come. */
+/* Until `count` threads have come. The last one waits for its turn, too. */
 void wait_at(barrier *b, size_t count) {
-  if (++b->arrived == count) {
-    b->arrived = 0;
-    b->generation++;
-    return;
-  }
   running->thread = threadIdx;
   running->generation = &b->generation;
   running->seen = b->generation;
+  if (++b->arrived == count) {
+    b->arrived = 0;
+    b->generation++;
+  }
   swapcontext(&running->context, &scheduler);
 }
 
+/* By words, so that no library function is called: AddressSanitizer would mind what lies between the variables. */
+__attribute__((no_sanitize_address, no_sanitize_undefined)) void spoil_shared_memory() {
+  std::fill(shared_memory.begin(), shared_memory.end(), 0xff);
+  for (volatile uint64_t *at = __start_emulated_shared; at + 1 <= __stop_emulated_shared; at++)
+    *at = UINT64_MAX;
+}
+
 void run_block() {
+  const enum emulation_order order = emulation::draw_order();
+  std::vector<size_t> waiting;
+  emulation::fill_turns(order, block.n_threads, &block.turns);
   block.next = 0;
   block.all = barrier{};
   block.warps.assign((block.n_threads + WARP - 1) / WARP, warp{});
-  std::fill(shared_memory.begin(), shared_memory.end(), 0xff);
+  spoil_shared_memory();
   for (;;) {
     bool waits = false, moved = false;
     while (block.next < block.n_threads) resume(idle_fiber());
-    for (size_t i = 0; i < fibers.size(); i++) {
+    /* They began in the order of the block, so they come again in it. */
+    emulation::fill_turns(order == ORDER_SHUFFLED ? order : ORDER_FORWARD, fibers.size(), &waiting);
+    for (size_t i : waiting) {
       fiber *f = fibers[i].get();
       if (!f->generation) continue;
       waits = true;
@@ -129,13 +147,11 @@ void run_grid(dim3 grid, dim3 threads, size_t shared_bytes, const std::function<
   block.thread = &thread;
   block.n_threads = (size_t)threads.x * threads.y * threads.z;
   shared_memory.resize(shared_bytes + 16);
-  for (unsigned z = 0; z < grid.z; z++) {
-    for (unsigned y = 0; y < grid.y; y++) {
-      for (unsigned x = 0; x < grid.x; x++) {
-        blockIdx = {x, y, z};
-        run_block();
-      }
-    }
+  std::vector<size_t> turns;
+  emulation::fill_turns(emulation::draw_order(), (size_t)grid.x * grid.y * grid.z, &turns);
+  for (size_t i : turns) {
+    blockIdx = {(unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y), (unsigned)(i / grid.x / grid.y)};
+    run_block();
   }
 }
 } // namespace
