@@ -199,7 +199,7 @@ test_stage = $(if $(filter bench,$(word 2,$(test_words))),$(STAGES:%=$(BUILD)/st
 EMU       := $(BUILD)/emulated
 CUDA_SRC  := $(wildcard $(foreach e,c cu,common/nn/backends/cuda.$(e) common/nn/cuda/*.$(e) common/nn/*/*_cuda.$(e)))
 EMU_OWN   := $(filter-out %_test.c,$(wildcard tests/emulation/*.c tests/emulation/*.cc tests/emulation/*.cu))
-EMU_SRC   := $(filter-out $(patsubst %,common/nn/cuda/%.c,dnn matmul libraries descriptor),$(CUDA_SRC)) $(EMU_OWN)
+EMU_SRC   := $(filter-out $(patsubst %,common/nn/cuda/%.c,dnn operation matmul libraries descriptor),$(CUDA_SRC)) $(EMU_OWN)
 EMU_OBJ   := $(addprefix $(EMU)/,$(addsuffix .o,$(basename $(EMU_SRC))) gen/kernel_registry.o gen/backend_registry.o)
 EMU_TESTS := $(filter tests/parity/% tests/oracle/train/% %/nn/optimiser_test.c,$(UNIT)) $(wildcard tests/emulation/*_test.c)
 EMU_BIN   := $(patsubst %.c,$(BUILD)/tests/parity/emulated/%,$(notdir $(EMU_TESTS)))

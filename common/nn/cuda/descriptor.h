@@ -4,6 +4,8 @@
 
 #include "nn/cuda/libraries.h"
 
+#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
 struct attribute {
   cudnnBackendAttributeName_t name;
   cudnnBackendAttributeType_t type;
