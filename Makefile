@@ -197,7 +197,7 @@ test_stage = $(if $(filter bench,$(word 2,$(test_words))),$(STAGES:%=$(BUILD)/st
 # What calls NVIDIA's libraries stays out; tests/emulation/NAME_emulated.c stands for common/nn/cuda/NAME.c.
 EMU       := $(BUILD)/emulated
 CUDA_SRC  := $(wildcard $(foreach e,c cu,common/nn/backends/cuda.$(e) common/nn/cuda/*.$(e) common/nn/*/*_cuda.$(e)))
-EMU_OWN   := $(filter-out %_test.c,$(wildcard tests/emulation/*.c tests/emulation/*.cc))
+EMU_OWN   := $(filter-out %_test.c,$(wildcard tests/emulation/*.c tests/emulation/*.cc tests/emulation/*.cu))
 EMU_SRC   := $(filter-out $(patsubst %,common/nn/cuda/%.c,dnn matmul libraries descriptor),$(CUDA_SRC)) $(EMU_OWN)
 EMU_OBJ   := $(addprefix $(EMU)/,$(addsuffix .o,$(basename $(EMU_SRC))) gen/kernel_registry.o gen/backend_registry.o)
 EMU_TESTS := $(filter tests/parity/% tests/oracle/train/% %/nn/optimiser_test.c,$(UNIT)) $(wildcard tests/emulation/*_test.c)
@@ -221,6 +221,7 @@ $(EMU)/%.o: %.$(1) $(BUILD)/.flags
 	@mkdir -p $$(@D)
 	@echo '  CXX $$< (emulated)'
 	$(Q)$(CXX) -x c++ $(EMU_FLAGS) $(CPPFLAGS) $(CXX_FLAGS) $(CXX_WARN) -MMD -MP -c -o $$@ $$<
+	$(if $(filter cu,$(1)),$(Q)objcopy --set-section-alignment .bss=32 --rename-section .bss=emulated_shared$(comma)alloc $$@)
 endef
 $(foreach ext,cu cc,$(eval $(call emulated_cxx,$(ext))))
 
@@ -292,7 +293,7 @@ gpu-bundle-here: $(GPU_PROGRAM)
 # --- Habits -----------------------------------------------------------------------------------------------------------
 
 C_FILES := $(shell find common stages tests -name '*.[ch]' 2>/dev/null)
-CXX_FILES := $(wildcard common/*/*/*.cu common/*/*/*.cuh tests/emulation/*.cc)
+CXX_FILES := $(wildcard common/*/*/*.cu common/*/*/*.cuh tests/emulation/*.cc tests/emulation/*.cu)
 format:
 	clang-format -i $(C_FILES) $(CXX_FILES)
 

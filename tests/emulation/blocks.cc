@@ -1,5 +1,6 @@
 /* Threads of a block as fibers. A thread runs until it ends or waits at a barrier; one that never waits is an
- * ordinary call, and the next thread runs on the same stack. Blocks run one after another. */
+ * ordinary call, and the next thread runs on the same stack. Blocks run one after another, and each finds NaN in its
+ * shared memory. */
 #include <ucontext.h>
 
 #include <algorithm>
@@ -8,7 +9,12 @@
 #include <vector>
 
 #include "cuda_runtime.h"
+#include "orders.h"
 #include "streams.h"
+
+/* What kernels declare __shared__ lies in one section (cuda_runtime.h), whose ends the linker knows. */
+extern "C" uint64_t __start_emulated_shared[] __attribute__((weak)),
+    __stop_emulated_shared[] __attribute__((weak));
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -20,6 +26,7 @@ struct fiber {
   ucontext_t context;
   std::unique_ptr<char[]> stack;
   uint3 thread;             /* whose turn it was when the fiber parked */
+  size_t linear;            /* the same, counted */
   const size_t *generation; /* of the barrier it waits at; NULL: idle */
   size_t seen;
 };
@@ -35,7 +42,9 @@ struct warp {
 
 struct block_run {
   const std::function<void()> *thread;
-  size_t n_threads, next; /* threads of the block; the next to begin */
+  size_t n_threads, next,
+      begun; /* threads of the block; the next to begin, in the order of turns; how many may */
+  std::vector<size_t> turns;
   barrier all;
   std::vector<warp> warps;
 };
@@ -57,8 +66,8 @@ size_t linear() {
 
 void run_threads() {
   for (;;) {
-    while (block.next < block.n_threads) {
-      threadIdx = place_of(block.next++);
+    while (block.next < block.begun) {
+      threadIdx = place_of(block.turns[block.next++]);
       (*block.thread)();
     }
     running->generation = nullptr;
@@ -89,38 +98,67 @@ fiber *idle_fiber() {
   return f;
 }
 
-/* Until `count` threads have come. */
+/* Until `count` threads have come. The last one waits for its turn, too. */
 void wait_at(barrier *b, size_t count) {
+  running->thread = threadIdx;
+  running->linear = linear();
+  running->generation = &b->generation;
+  running->seen = b->generation;
   if (++b->arrived == count) {
     b->arrived = 0;
     b->generation++;
-    return;
   }
-  running->thread = threadIdx;
-  running->generation = &b->generation;
-  running->seen = b->generation;
   swapcontext(&running->context, &scheduler);
 }
 
+/* By words, so that no library function is called: AddressSanitizer would mind what lies between the variables. */
+__attribute__((no_sanitize_address, no_sanitize_undefined)) void spoil_shared_memory() {
+  std::fill(shared_memory.begin(), shared_memory.end(), 0xff);
+  for (volatile uint64_t *at = __start_emulated_shared; at + 1 <= __stop_emulated_shared; at++)
+    *at = UINT64_MAX;
+}
+
+/* Those that can go on do, in their turns, one warp as far as barriers let it before the next. Whether anybody did. */
+bool go_on(enum emulation_order order) {
+  std::vector<fiber *> parked(block.n_threads, nullptr); /* by thread */
+  std::vector<size_t> warps, lanes;
+  bool moved = false;
+  for (auto &f : fibers)
+    if (f->generation) parked[f->linear] = f.get();
+  emulation::fill_turns(order, block.warps.size(), &warps);
+  emulation::fill_turns(order, WARP, &lanes);
+  for (size_t w : warps) {
+    for (bool again = true; again;) {
+      again = false;
+      for (size_t l : lanes) {
+        fiber *f = w * WARP + l < block.n_threads ? parked[w * WARP + l] : nullptr;
+        if (!f || !f->generation || *f->generation == f->seen) continue;
+        again = moved = true;
+        resume(f);
+      }
+    }
+  }
+  return moved;
+}
+
+bool anybody_waits() {
+  for (const auto &f : fibers)
+    if (f->generation) return true;
+  return false;
+}
+
 void run_block() {
-  block.next = 0;
+  const enum emulation_order order = emulation::draw_order();
+  emulation::fill_turns(order, block.n_threads, &block.turns);
   block.all = barrier{};
   block.warps.assign((block.n_threads + WARP - 1) / WARP, warp{});
-  std::fill(shared_memory.begin(), shared_memory.end(), 0xff);
-  for (;;) {
-    bool waits = false, moved = false;
-    while (block.next < block.n_threads) resume(idle_fiber());
-    for (size_t i = 0; i < fibers.size(); i++) {
-      fiber *f = fibers[i].get();
-      if (!f->generation) continue;
-      waits = true;
-      if (*f->generation == f->seen) continue;
-      moved = true;
-      resume(f);
-    }
-    if (!waits) return;
-    if (!moved) emulation::die("threads of a block wait for others that ended or wait elsewhere");
+  spoil_shared_memory();
+  for (block.next = block.begun = 0; block.next < block.n_threads; go_on(order)) {
+    block.begun = std::min(block.begun + WARP, block.n_threads);
+    while (block.next < block.begun) resume(idle_fiber());
   }
+  while (go_on(order)) {}
+  if (anybody_waits()) emulation::die("threads of a block wait for others that ended or wait elsewhere");
 }
 
 void run_grid(dim3 grid, dim3 threads, size_t shared_bytes, const std::function<void()> &thread) {
@@ -129,13 +167,11 @@ void run_grid(dim3 grid, dim3 threads, size_t shared_bytes, const std::function<
   block.thread = &thread;
   block.n_threads = (size_t)threads.x * threads.y * threads.z;
   shared_memory.resize(shared_bytes + 16);
-  for (unsigned z = 0; z < grid.z; z++) {
-    for (unsigned y = 0; y < grid.y; y++) {
-      for (unsigned x = 0; x < grid.x; x++) {
-        blockIdx = {x, y, z};
-        run_block();
-      }
-    }
+  std::vector<size_t> turns;
+  emulation::fill_turns(emulation::draw_order(), (size_t)grid.x * grid.y * grid.z, &turns);
+  for (size_t i : turns) {
+    blockIdx = {(unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y), (unsigned)(i / grid.x / grid.y)};
+    run_block();
   }
 }
 } // namespace

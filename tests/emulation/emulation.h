@@ -35,6 +35,12 @@ void emulation_lose_device_after(size_t calls);
 /* One allocation fails, that which comes after so many others. SIZE_MAX: none. */
 void emulation_fail_allocation_after(size_t allocations);
 
+/* In which order blocks of a grid and threads of a block run, and go on behind a barrier. Mixed, the default: another of
+ * these three for every block and grid, the same ones in every run. The environment's TANDEM_EMULATION_ORDER names the
+ * one to begin with: mixed, forward, reverse or shuffled. */
+enum emulation_order { ORDER_MIXED, ORDER_FORWARD, ORDER_REVERSE, ORDER_SHUFFLED };
+void emulation_set_order(enum emulation_order order);
+
 /* Bytes that are allocated now. */
 struct emulation_memory {
   size_t device, pinned;

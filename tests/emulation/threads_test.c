@@ -16,7 +16,7 @@ enum {
   IMAGES = 4,
   SIDE = 3,
   CLASSES = 5,
-  STEPS = 200,
+  STEPS = 60,
   BYTES = IMAGES * SIDE * SIDE * 3,
   NUMBERS = CLASSES * 3
 };

@@ -16,7 +16,9 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __restrict__ __restrict
-#define __shared__   static /* blocks run one after another */
+/* Blocks run one after another. A .cu file has no other variables of its own: the Makefile gives its .bss a name, by
+ * which every block finds NaN there. */
+#define __shared__   static
 #define __constant__ static
 
 struct uint3 {
