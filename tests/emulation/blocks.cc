@@ -26,6 +26,7 @@ struct fiber {
   ucontext_t context;
   std::unique_ptr<char[]> stack;
   uint3 thread;             /* whose turn it was when the fiber parked */
+  size_t linear;            /* the same, counted */
   const size_t *generation; /* of the barrier it waits at; NULL: idle */
   size_t seen;
 };
@@ -41,7 +42,8 @@ struct warp {
 
 struct block_run {
   const std::function<void()> *thread;
-  size_t n_threads, next; /* threads of the block; the next to begin, in the order of turns */
+  size_t n_threads, next,
+      begun; /* threads of the block; the next to begin, in the order of turns; how many may */
   std::vector<size_t> turns;
   barrier all;
   std::vector<warp> warps;
@@ -64,7 +66,7 @@ size_t linear() {
 
 void run_threads() {
   for (;;) {
-    while (block.next < block.n_threads) {
+    while (block.next < block.begun) {
       threadIdx = place_of(block.turns[block.next++]);
       (*block.thread)();
     }
@@ -99,6 +101,7 @@ fiber *idle_fiber() {
 /* Until `count` threads have come. The last one waits for its turn, too. */
 void wait_at(barrier *b, size_t count) {
   running->thread = threadIdx;
+  running->linear = linear();
   running->generation = &b->generation;
   running->seen = b->generation;
   if (++b->arrived == count) {
@@ -115,30 +118,47 @@ __attribute__((no_sanitize_address, no_sanitize_undefined)) void spoil_shared_me
     *at = UINT64_MAX;
 }
 
+/* Those that can go on do, in their turns, one warp as far as barriers let it before the next. Whether anybody did. */
+bool go_on(enum emulation_order order) {
+  std::vector<fiber *> parked(block.n_threads, nullptr); /* by thread */
+  std::vector<size_t> warps, lanes;
+  bool moved = false;
+  for (auto &f : fibers)
+    if (f->generation) parked[f->linear] = f.get();
+  emulation::fill_turns(order, block.warps.size(), &warps);
+  emulation::fill_turns(order, WARP, &lanes);
+  for (size_t w : warps) {
+    for (bool again = true; again;) {
+      again = false;
+      for (size_t l : lanes) {
+        fiber *f = w * WARP + l < block.n_threads ? parked[w * WARP + l] : nullptr;
+        if (!f || !f->generation || *f->generation == f->seen) continue;
+        again = moved = true;
+        resume(f);
+      }
+    }
+  }
+  return moved;
+}
+
+bool anybody_waits() {
+  for (const auto &f : fibers)
+    if (f->generation) return true;
+  return false;
+}
+
 void run_block() {
   const enum emulation_order order = emulation::draw_order();
-  std::vector<size_t> waiting;
   emulation::fill_turns(order, block.n_threads, &block.turns);
-  block.next = 0;
   block.all = barrier{};
   block.warps.assign((block.n_threads + WARP - 1) / WARP, warp{});
   spoil_shared_memory();
-  for (;;) {
-    bool waits = false, moved = false;
-    while (block.next < block.n_threads) resume(idle_fiber());
-    /* They began in the order of the block, so they come again in it. */
-    emulation::fill_turns(order == ORDER_SHUFFLED ? order : ORDER_FORWARD, fibers.size(), &waiting);
-    for (size_t i : waiting) {
-      fiber *f = fibers[i].get();
-      if (!f->generation) continue;
-      waits = true;
-      if (*f->generation == f->seen) continue;
-      moved = true;
-      resume(f);
-    }
-    if (!waits) return;
-    if (!moved) emulation::die("threads of a block wait for others that ended or wait elsewhere");
+  for (block.next = block.begun = 0; block.next < block.n_threads; go_on(order)) {
+    block.begun = std::min(block.begun + WARP, block.n_threads);
+    while (block.next < block.begun) resume(idle_fiber());
   }
+  while (go_on(order)) {}
+  if (anybody_waits()) emulation::die("threads of a block wait for others that ended or wait elsewhere");
 }
 
 void run_grid(dim3 grid, dim3 threads, size_t shared_bytes, const std::function<void()> &thread) {

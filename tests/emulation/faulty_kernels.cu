@@ -28,6 +28,16 @@ __global__ void write_before_a_barrier(float *out) {
   x[threadIdx.x] = 2;
 }
 
+/* Any: a warp, whose own barrier holds nobody else, gets ahead of the other. */
+__global__ void pass_a_warp_barrier(float *out) {
+  __shared__ float x[THREADS];
+  x[threadIdx.x] = 1;
+  __syncthreads();
+  out[threadIdx.x] = x[(threadIdx.x + THREADS / 2) % THREADS];
+  __syncwarp();
+  x[threadIdx.x] = 2;
+}
+
 /* Shuffled: fine from the ends, not from the middle. */
 __global__ void look_both_ways(float *out) {
   __shared__ float x[THREADS];
@@ -46,7 +56,7 @@ __global__ void follow_a_block(float *out) {
 
 extern "C" cudaError_t run_faulty(enum faulty_kernel which, float *out, cudaStream_t stream) {
   void (*const kernels[])(float *) = {read_unwritten<THREADS>, read_before_a_barrier, write_before_a_barrier,
-                                      look_both_ways, follow_a_block};
+                                      pass_a_warp_barrier,     look_both_ways,        follow_a_block};
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(which == FAULTY_FOLLOW_A_BLOCK ? THREADS : 1);
   config.blockDim = dim3(which == FAULTY_FOLLOW_A_BLOCK ? 1 : THREADS);

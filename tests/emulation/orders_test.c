@@ -28,11 +28,10 @@ static void mistakes_show_in_some_order(void **state) {
   static const struct {
     enum faulty_kernel kernel;
     bool forward, reverse, shuffled;
-  } cases[] = {{FAULTY_READ_UNWRITTEN, true, true, true},
-               {FAULTY_READ_BEFORE_A_BARRIER, false, true, true},
-               {FAULTY_WRITE_BEFORE_A_BARRIER, false, true, true},
-               {FAULTY_LOOK_BOTH_WAYS, false, false, true},
-               {FAULTY_FOLLOW_A_BLOCK, false, true, true}};
+  } cases[] = {
+      {FAULTY_READ_UNWRITTEN, true, true, true},          {FAULTY_READ_BEFORE_A_BARRIER, false, true, true},
+      {FAULTY_WRITE_BEFORE_A_BARRIER, false, true, true}, {FAULTY_PASS_A_WARP_BARRIER, true, true, true},
+      {FAULTY_LOOK_BOTH_WAYS, false, false, true},        {FAULTY_FOLLOW_A_BLOCK, false, true, true}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     assert_int_equal(shows(cases[i].kernel, ORDER_FORWARD), cases[i].forward);
     assert_int_equal(shows(cases[i].kernel, ORDER_REVERSE), cases[i].reverse);
