@@ -103,21 +103,19 @@ static void cuda_enter(void *device) {
 
 /* --- Memory --------------------------------------------------------------------------------------------- */
 
-static enum status out_of_memory(size_t bytes) {
+enum status cuda_memory(size_t bytes, const char *advice, void **memory) {
   size_t free_bytes = 0, total_bytes = 0;
+  cudaError_t error = cudaMalloc(memory, bytes);
+  if (error != cudaErrorMemoryAllocation) return cuda_check(error, "allocation");
   cudaGetLastError();
   cudaMemGetInfo(&free_bytes, &total_bytes);
-  return fail(E_MEMORY,
-              "cuda: %zu MiB are needed in one piece, %zu of the GPU's %zu MiB are free; use a smaller "
-              "--batch or --width",
-              bytes >> 20, free_bytes >> 20, total_bytes >> 20);
+  return fail(E_MEMORY, "cuda: %zu MiB are needed in one piece, %zu of the GPU's %zu MiB are free; %s",
+              bytes >> 20, free_bytes >> 20, total_bytes >> 20, advice);
 }
 
 static enum status cuda_alloc(void *device, size_t bytes, void **memory) {
   struct cuda *cuda = device;
-  cudaError_t error = cudaMalloc(memory, bytes);
-  if (error == cudaErrorMemoryAllocation) return out_of_memory(bytes);
-  enum status st = cuda_check(error, "allocation");
+  enum status st = cuda_memory(bytes, "use a smaller --batch or --width", memory);
   return st == OK ? cuda_check(cudaMemsetAsync(*memory, 0, bytes, cuda->stream), "clearing memory") : st;
 }
 

@@ -31,6 +31,9 @@ struct cuda {
 /* CUDA's status as ours; `what` names the failed call. */
 enum status cuda_check(cudaError_t error, const char *what);
 
+/* cudaMalloc. E_MEMORY: says how much was wanted and is free, and `advice`. */
+enum status cuda_memory(size_t bytes, const char *advice, void **memory);
+
 /* The size of one number. */
 size_t cuda_element_bytes(enum element element);
 
