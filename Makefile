@@ -71,7 +71,7 @@ endif
 
 # What of these files this build has.
 LEFT_OUT := $(if $(filter 1,$(HAVE_CUDA)),,%_cuda.c %_cuda.cu %/backends/cuda.c common/nn/cuda/% tests/unit/nn/cuda/%) \
-            $(if $(filter 1,$(CPU_MATH)),,%_cpu.c %/backends/cpu.c common/nn/cpu.c stages/linear/% tests/unit/stages/linear/%)
+            $(if $(filter 1,$(CPU_MATH)),,%_cpu.c %/backends/cpu.c common/nn/cpu.c stages/linear/% tests/unit/stages/linear/% tests/oracle/linear/%)
 built     = $(filter-out $(LEFT_OUT),$(wildcard $(1)))
 COMMON   := $(call built,common/*/*.c common/*/*/*.c)
 KERNELS  := $(call built,common/*/*/*.cu)
@@ -201,7 +201,7 @@ CUDA_SRC  := $(wildcard $(foreach e,c cu,common/nn/backends/cuda.$(e) common/nn/
 EMU_OWN   := $(filter-out %_test.c,$(wildcard tests/emulation/*.c tests/emulation/*.cc tests/emulation/*.cu))
 EMU_SRC   := $(filter-out $(patsubst %,common/nn/cuda/%.c,dnn operation matmul libraries descriptor),$(CUDA_SRC)) $(EMU_OWN)
 EMU_OBJ   := $(addprefix $(EMU)/,$(addsuffix .o,$(basename $(EMU_SRC))) gen/kernel_registry.o gen/backend_registry.o)
-EMU_TESTS := $(filter tests/parity/% tests/oracle/train/% %/nn/optimiser_test.c,$(UNIT)) $(wildcard tests/emulation/*_test.c)
+EMU_TESTS := $(filter tests/parity/% tests/oracle/train/% tests/oracle/linear/% %/nn/optimiser_test.c,$(UNIT)) $(wildcard tests/emulation/*_test.c)
 EMU_BIN   := $(patsubst %.c,$(BUILD)/tests/parity/emulated/%,$(notdir $(EMU_TESTS)))
 EMU_FLAGS := -Itests/emulation/include -Itests/emulation
 

@@ -141,6 +141,9 @@ struct kernel {
   enum status (*update)(void *device, void *theta, const void *grad, void *const *state, size_t bytes,
                         const double *arg);
   enum status (*update_all)(void *device, const struct update *updates, size_t n);
+
+  /* Of what is no node of a graph: a table of functions, as its own header has it; alone. */
+  const void *algorithm;
 };
 enum status kernel_update(const struct kernel *kernel, void *device, const struct update *updates, size_t n);
 
@@ -184,6 +187,10 @@ struct backend {
   enum status (*take)(void *device, double *to, int n, int slot);
 };
 enum { SEND_SLOTS = 2, SEND_NUMBERS = 16 };
+
+/* The backend that config->device names, NULL on failure, and the device itself, which the backend closes. Errors: E_ARG
+ * (unknown; lists them), those of its open. */
+enum status backend_open(const struct backend **backend, void **device, const struct graph_config *config);
 
 /* Looks up the generated registries. NULL if there is none. */
 const struct backend *backend_find(const char *name, size_t length);

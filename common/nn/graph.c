@@ -68,19 +68,24 @@ static enum status unknown_device(const char *device) {
   return fail(E_ARG, "unknown device '%s'; this build has: %s", device, known);
 }
 
-enum status graph_open(struct graph **out, const struct graph_config *config) {
-  *out = NULL;
+enum status backend_open(const struct backend **backend, void **device, const struct graph_config *config) {
+  *backend = NULL;
   if (config->threads < 0)
     return fail(E_ARG, "threads must be 0 (all cores) or more, not %d", config->threads);
-  const struct backend *backend = backend_find(config->device, strcspn(config->device, ":"));
-  if (!backend) return unknown_device(config->device);
+  const struct backend *b = backend_find(config->device, strcspn(config->device, ":"));
+  enum status st = b ? b->open(device, config) : unknown_device(config->device);
+  if (st == OK) *backend = b;
+  return st;
+}
+
+enum status graph_open(struct graph **out, const struct graph_config *config) {
+  *out = NULL;
   struct graph *g = calloc(1, sizeof *g);
   if (!g) return fail(E_MEMORY, "out of memory for a graph");
-  g->backend = backend;
   g->run.mode = config->mode;
   g->run.bn_momentum = 0.1;
   g->plan_only = config->plan_only;
-  enum status st = backend->open(&g->run.device, config);
+  enum status st = backend_open(&g->backend, &g->run.device, config);
   if (st != OK) {
     free(g);
     return st;

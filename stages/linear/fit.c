@@ -29,14 +29,15 @@ enum { ANSWER_STOP = 100, ANSWER_INTERRUPTED };
  * every run with a step of length 1 along the gradient; the scale makes that the first step the header
  * promises, and changes nothing else (L-BFGS is invariant to a uniform scale). */
 struct fit {
-  struct softmax *softmax;
+  struct softmax_regression *regression;
   const struct preconditioner *preconditioner;
-  const struct samples *data;
+  struct sample_range rows;
   const struct fit_rules *rules;
   struct fit_report *report;
   double l2, scale;
   int64_t n;
   double *theta, *gradient; /* [n] at the point evaluated last */
+  enum status status;       /* not OK: the device failed, and what it gave is nothing */
 };
 
 static void theta_from(struct fit *f, const double *u) {
@@ -59,12 +60,20 @@ static bool converged(const struct fit *f) {
          (r->largest_gradient > 0 && largest <= r->largest_gradient);
 }
 
+/* NaN when the device fails or has failed: liblbfgs, which cannot be told to stop within a line search, ends that soon. */
+static double evaluate_at_theta(struct fit *f) {
+  double value = NAN;
+  if (f->status == OK)
+    f->status = softmax_regression_objective(f->regression, f->rows, f->l2, f->theta, &value, f->gradient);
+  f->report->evaluations++;
+  return f->status == OK ? value : NAN;
+}
+
 static double evaluate(void *instance, const double *u, double *gu, const int padded, const double step) {
   (void)step;
   struct fit *f = instance;
   theta_from(f, u);
-  double value = softmax_objective(f->softmax, f->data, f->l2, f->theta, f->gradient);
-  f->report->evaluations++;
+  double value = evaluate_at_theta(f);
   memcpy(gu, f->gradient, (size_t)f->n * sizeof *gu);
   if (f->preconditioner) precondition_gradient(f->preconditioner, gu);
   for (int64_t i = 0; i < f->n; i++) gu[i] *= f->scale;
@@ -81,6 +90,7 @@ static int after_iteration(void *instance, const double *u, const double *gu, co
   struct fit_report *report = f->report;
   report->objective = value;
   report->iterations++;
+  if (f->status != OK) return ANSWER_STOP;
   if (stop_requested()) return ANSWER_INTERRUPTED;
   if (converged(f))
     report->stop = FIT_CONVERGED;
@@ -96,8 +106,8 @@ static int after_iteration(void *instance, const double *u, const double *gu, co
 /* Evaluates the start, sets the scale from its gradient and says whether it is the minimum already. */
 static enum status begin(struct fit *f, double *u, bool *done) {
   double sum = 0;
-  f->report->objective = softmax_objective(f->softmax, f->data, f->l2, f->theta, f->gradient);
-  f->report->evaluations++;
+  f->report->objective = evaluate_at_theta(f);
+  if (f->status != OK) return f->status;
   for (int64_t i = 0; i < f->n; i++) sum += fabs(f->gradient[i]);
   if (!isfinite(f->report->objective) || !isfinite(sum))
     return fail(E_NUMERIC, "the features are not finite numbers: the network that made them has diverged");
@@ -122,6 +132,7 @@ static enum status descend(struct fit *f, double *u, bool *failed) {
   p.ftol = r->c1;
   p.gtol = r->c2;
   int answer = lbfgs((int)f->n, u, NULL, evaluate, after_iteration, f, &p);
+  if (f->status != OK) return f->status;
   *failed = answer < 0;
   if (*failed) theta_from(f, u);
   if (answer == LBFGSERR_OUTOFMEMORY)
@@ -132,14 +143,14 @@ static enum status descend(struct fit *f, double *u, bool *failed) {
   return OK;
 }
 
-enum status fit_run(struct softmax *softmax, struct preconditioner *preconditioner,
-                    const struct samples *data, double l2, const struct fit_rules *rules, double *theta,
+enum status fit_run(struct softmax_regression *regression, struct preconditioner *preconditioner,
+                    struct sample_range rows, double l2, const struct fit_rules *rules, double *theta,
                     struct fit_report *report) {
   *report = (struct fit_report){0};
-  int64_t n = softmax_params(softmax), before = -1;
-  struct fit f = {.softmax = softmax,
+  int64_t n = softmax_regression_params(regression), before = -1;
+  struct fit f = {.regression = regression,
                   .preconditioner = preconditioner,
-                  .data = data,
+                  .rows = rows,
                   .rules = rules,
                   .report = report,
                   .l2 = l2,

@@ -4,13 +4,15 @@
  * The first trial step is min(1, 1/|g|_1) along -g, or the whole step in a preconditioner's variables; later
  * ones are 1. When a line search fails, which near a minimum means that float64 can tell the points apart no
  * longer, the fit starts once more from where it stands without its history, and ends for good if that gains
- * nothing. */
+ * nothing.
+ *
+ * liblbfgs keeps its vectors on the host, whatever the device: a point goes there and its gradient comes back, some
+ * megabytes beside the features that stay. */
 #ifndef LINEAR_FIT_H
 #define LINEAR_FIT_H
 
 #include "base/status.h"
 #include "precondition.h"
-#include "softmax.h"
 
 struct fit_rules {
   double relative_gradient; /* stop at |g|_2 <= this * max(1, |theta|_2); 0: off */
@@ -32,10 +34,10 @@ struct fit_report {
   enum fit_stop stop;
 };
 
-/* theta [softmax_params]: the start in, the minimiser out. `preconditioner` is of the same data, or NULL.
- * Errors: E_NUMERIC (data not finite), E_MEMORY, E_INTERRUPTED (a signal asked to stop). */
-enum status fit_run(struct softmax *softmax, struct preconditioner *preconditioner,
-                    const struct samples *data, double l2, const struct fit_rules *rules, double *theta,
+/* theta [softmax_regression_params]: the start in, the minimiser out. `preconditioner` is of the same rows, or NULL.
+ * Errors: E_NUMERIC (data not finite), E_MEMORY, E_DEVICE, E_INTERRUPTED (a signal asked to stop). */
+enum status fit_run(struct softmax_regression *regression, struct preconditioner *preconditioner,
+                    struct sample_range rows, double l2, const struct fit_rules *rules, double *theta,
                     struct fit_report *report);
 
 #endif

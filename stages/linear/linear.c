@@ -204,7 +204,8 @@ static enum status evaluate(struct run *r) {
   double began = clock_s();
   const struct linear_options *o = r->o;
   bool paper = strcmp(o->protocol, "paper") == 0;
-  const struct sweep_plan plan = {.rules = paper ? fit_paper : fit_default,
+  const struct sweep_plan plan = {.device = o->device.device,
+                                  .rules = paper ? fit_paper : fit_default,
                                   .precondition = !paper,
                                   .class_mean = strcmp(o->metric, "class-mean") == 0,
                                   .threads = (int)o->device.threads};

@@ -1,61 +1,35 @@
 #include "precondition.h"
 
 #include <cblas.h>
-#include <omp.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* Each tile of A'A is one matrix product by one thread, whatever their number. */
-enum { ROWS = 256, TILE = 128 };
+/* Rows that one thread multiplies, whatever the number of threads. Fewer would read the factor too often. */
+enum { ROWS = 32 };
 
 struct preconditioner {
-  int64_t size; /* dim + 1 */
-  int32_t classes;
+  int64_t size, classes; /* dim + 1; rows of theta */
+  int threads;
   double *gram, *factor; /* [size, size], lower triangles */
 };
 
 /* LAPACK's Cholesky factorisation, which OpenBLAS contains; its headers declare C wrappers only. */
 void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info);
 
-/* gram += rows' rows on the lower triangle; rows [n, size]. */
-static void add_products(struct preconditioner *p, const double *rows, int64_t n, int threads) {
-  int64_t S = p->size, tiles = (S + TILE - 1) / TILE;
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-  for (int64_t t = 0; t < tiles * tiles; t++) {
-    int64_t i = t / tiles * TILE, j = t % tiles * TILE;
-    int64_t m = S - i < TILE ? S - i : TILE, k = S - j < TILE ? S - j : TILE;
-    if (j > i) continue;
-    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)m, (int)k, (int)n, 1.0, rows + i, (int)S,
-                rows + j, (int)S, 1.0, p->gram + i * S + j, (int)S);
-  }
-}
-
-enum status preconditioner_open(struct preconditioner **out, const struct samples *data, int threads) {
-  *out = NULL;
-  int64_t S = data->dim + 1;
-  struct preconditioner *p = calloc(1, sizeof *p);
-  double *rows = malloc((size_t)(ROWS * S) * sizeof *rows);
+enum status preconditioner_open(struct preconditioner **out, struct softmax_regression *regression,
+                                struct sample_range rows) {
+  struct preconditioner *p = *out = calloc(1, sizeof *p);
   enum status st = OK;
-  if (p) {
-    p->size = S;
-    p->classes = data->classes;
-    p->gram = calloc((size_t)(S * S), sizeof *p->gram);
-    p->factor = malloc((size_t)(S * S) * sizeof *p->factor);
-  }
-  if (!p || !rows || !p->gram || !p->factor) {
-    st = fail(E_MEMORY, "out of memory for the second moments of %lld features", (long long)data->dim);
-    goto out;
-  }
-  for (int64_t at = 0; at < data->n; at += ROWS) {
-    int64_t n = data->n - at < ROWS ? data->n - at : ROWS;
-    samples_widen(data, at, n, rows);
-    add_products(p, rows, n, threads ? threads : omp_get_max_threads());
-  }
-  *out = p;
-  p = NULL;
+  if (!p) return fail(E_MEMORY, "out of memory for a preconditioner");
+  p->classes = softmax_regression_classes(regression);
+  p->size = softmax_regression_params(regression) / p->classes;
+  p->threads = softmax_regression_threads(regression);
+  p->gram = calloc((size_t)(p->size * p->size), sizeof *p->gram);
+  p->factor = malloc((size_t)(p->size * p->size) * sizeof *p->factor);
+  if (!p->gram || !p->factor)
+    TRY(fail(E_MEMORY, "out of memory for the second moments of %lld features", (long long)p->size - 1));
+  TRY(softmax_regression_gram(regression, rows, p->gram));
 out:
-  free(rows);
-  preconditioner_close(&p);
+  if (st != OK) preconditioner_close(out);
   return st;
 }
 
@@ -73,7 +47,7 @@ enum status preconditioner_set(struct preconditioner *p, double l2) {
   int n = (int)S, info = 0;
   double trace = 0;
   for (int64_t i = 0; i < S; i++) trace += p->gram[i * S + i];
-  for (int64_t i = 0; i < S * S; i++) p->factor[i] = p->gram[i] / p->classes;
+  for (int64_t i = 0; i < S * S; i++) p->factor[i] = p->gram[i] / (double)p->classes;
   /* The second term keeps P positive where features are exactly dependent and l2 is lost in rounding. */
   for (int64_t i = 0; i < S; i++) p->factor[i * S + i] += 2 * l2 + 1e-13 * trace;
   dpotrf_("U", &n, p->factor, &n, &info); /* column-major upper is row-major lower */
@@ -82,17 +56,25 @@ enum status preconditioner_set(struct preconditioner *p, double l2) {
                           "the features are not finite numbers: the network that made them has diverged");
 }
 
-void precondition_params(const struct preconditioner *p, double *theta) {
-  cblas_dtrmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, p->classes, (int)p->size,
-              1.0, p->factor, (int)p->size, theta, (int)p->size);
+/* x = x L, x L^-1 or x L^-T, in place. */
+enum product { TIMES_L, OVER_L, OVER_L_TRANSPOSED };
+static void multiply(const struct preconditioner *p, enum product product, double *x) {
+  const int S = (int)p->size;
+#pragma omp parallel for num_threads(p->threads) schedule(dynamic)
+  for (int64_t row = 0; row < p->classes; row += ROWS) {
+    const int n = (int)(p->classes - row < ROWS ? p->classes - row : ROWS);
+    double *at = x + row * p->size;
+    if (product == TIMES_L)
+      cblas_dtrmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, n, S, 1.0, p->factor, S,
+                  at, S);
+    else
+      cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, product == OVER_L ? CblasNoTrans : CblasTrans,
+                  CblasNonUnit, n, S, 1.0, p->factor, S, at, S);
+  }
 }
 
-void precondition_back(const struct preconditioner *p, double *v) {
-  cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, p->classes, (int)p->size,
-              1.0, p->factor, (int)p->size, v, (int)p->size);
-}
-
+void precondition_params(const struct preconditioner *p, double *theta) { multiply(p, TIMES_L, theta); }
+void precondition_back(const struct preconditioner *p, double *v) { multiply(p, OVER_L, v); }
 void precondition_gradient(const struct preconditioner *p, double *gradient) {
-  cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, p->classes, (int)p->size, 1.0,
-              p->factor, (int)p->size, gradient, (int)p->size);
+  multiply(p, OVER_L_TRANSPOSED, gradient);
 }

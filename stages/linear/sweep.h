@@ -14,7 +14,15 @@ enum { SWEEP_POINTS = 45 };
 /* l2 of point k: 10^(-6 + 11 k / 44). */
 double sweep_l2(int k);
 
+/* Right answers over rows, and the mean over the classes that have
+ * rows of each one's share. Both in [0, 1]. */
+struct score {
+  double top1, class_mean;
+};
+struct score score_of(const int64_t *correct, const int64_t *count, int32_t classes);
+
 struct sweep_plan {
+  const char *device; /* "ref", "cpu", "cuda[:N]" */
   struct fit_rules rules;
   bool precondition;
   bool class_mean; /* choose by class-mean accuracy; otherwise by top-1 */
@@ -37,7 +45,7 @@ struct sweep {
 };
 
 /* `fitting` holds the training part, n_train rows, followed by the validation part; at least one row each.
- * Shows its progress. On failure `out` is empty. Errors: E_ARG, E_NUMERIC, E_MEMORY, E_INTERRUPTED. */
+ * Shows its progress. On failure `out` is empty. Errors: E_ARG, E_NUMERIC, E_MEMORY, E_DEVICE, E_INTERRUPTED. */
 enum status sweep_run(struct sweep *out, const struct sweep_plan *plan, const struct samples *fitting,
                       int64_t n_train, const struct samples *test);
 void sweep_free(struct sweep *sweep);

@@ -203,12 +203,24 @@ static void catch_up(struct watch *w) {
   if (at_end && is_due(w, epochs_done)) begin(w, epochs_done);
 }
 
+/* A build may be without it (CPU_MATH=0): fail_message says so. */
+static bool has_scoring_device(void) {
+  struct graph *g = NULL;
+  enum status st = graph_open(&g, &(struct graph_config){.device = "cpu", .threads = 1});
+  graph_close(&g);
+  return st == OK;
+}
+
 static enum status open_evaluations(struct watch *w, struct progress *progress) {
   struct run *run = w->run;
   const struct train_options *o = run->o;
   enum status st = OK;
   TRY(find_evaluated(w));
   if (o->monitor_every == 0 || w->evaluated == o->epochs - 1) return OK;
+  if (!has_scoring_device()) {
+    log_warn("features are not scored while training, for want of the cpu backend: %s", fail_message());
+    return OK;
+  }
   TRY(held_out_choose(&w->data, run->dataset, run->splits, run->n_splits, o->monitor_split,
                       o->monitor_images));
   if (!w->data.n_bank) {

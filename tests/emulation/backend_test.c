@@ -3,6 +3,7 @@
 
 #include "nn/engine.h"
 #include "nn/relu/relu.h"
+#include "nn/softmax_regression/softmax_regression.h"
 #include "test.h"
 
 #include "emulation.h"
@@ -134,11 +135,39 @@ static void images_arrive_normalised_and_in_order(void **state) {
   graph_close(&ref);
 }
 
+static void features_that_do_not_fit_are_one_line(void **state) {
+  (void)state;
+  enum { ROWS = 5000, DIM = 64 };
+  static float x[ROWS * DIM];
+  static int32_t y[ROWS];
+  const struct samples samples = {x, y, ROWS, DIM, 2};
+  const struct softmax_regression_config config = {"cuda", 1, DIM, 2, ROWS};
+  struct softmax_regression *r = NULL;
+  struct sample_set *set = NULL;
+  struct emulation_machine small = sound;
+  small.memory = 4 << 20; /* 1 MiB for arguments, 2.25 for rows in float64, 1.2 for the features */
+  emulation_set_machine(small);
+  OK_OR_FAIL(softmax_regression_open(&r, &config));
+  assert_int_equal(softmax_regression_load(&set, r, &samples), E_MEMORY);
+  assert_string_equal(fail_message(),
+                      "the features of 5000 images: cuda: 1 MiB are needed in one piece, 0 of the GPU's 4 "
+                      "MiB are free; --device cpu needs none");
+  assert_null(set);
+  softmax_regression_close(&r);
+  small.memory = 2 << 20;
+  emulation_set_machine(small);
+  assert_int_equal(softmax_regression_open(&r, &config), E_MEMORY);
+  assert_string_equal(fail_message(), "cuda: 2 MiB are needed in one piece, 1 of the GPU's 2 MiB are free; "
+                                      "--device cpu needs none");
+  assert_null(r);
+}
+
 int main(void) {
   static enum precision f32 = PRECISION_F32, half = PRECISION_BF16;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_teardown(what_is_missing_is_one_line, restore),
       cmocka_unit_test_teardown(too_little_memory_names_the_flag, restore),
+      cmocka_unit_test_teardown(features_that_do_not_fit_are_one_line, restore),
       {"images_arrive_normalised_and_in_order in float32", images_arrive_normalised_and_in_order, NULL, NULL,
        &f32},
       {"images_arrive_normalised_and_in_order in bf16", images_arrive_normalised_and_in_order, NULL, NULL,

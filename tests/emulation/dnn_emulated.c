@@ -104,11 +104,12 @@ static void work(void *arguments) {
   void *const at[] = {r->x, r->w, r->y};
   double *in[3];
   for (int i = 0; i < 3; i++)
-    in[i] = i == result && r->conv->pass != DNN_ADD_TO_DATA ? numbers_zero(counts[i])
-                                                            : numbers_read(at[i], counts[i], s->precision);
+    in[i] = i == result && r->conv->pass != DNN_ADD_TO_DATA
+                ? numbers_zero(counts[i])
+                : numbers_read(at[i], counts[i], number_of(s->precision));
   convolve(s, r->conv->pass, in[0], in[1], in[2], in[result]);
   memset(r->workspace, 0xff, WORKSPACE);
-  numbers_write(at[result], in[result], counts[result], s->precision);
+  numbers_write(at[result], in[result], counts[result], number_of(s->precision));
   for (int i = 0; i < 3; i++) free(in[i]);
 }
 

@@ -19,14 +19,17 @@ static inline float numbers_tf32(float x) {
   return x;
 }
 
-static inline double numbers_get(const void *at, int64_t i, enum precision precision) {
-  if (precision == PRECISION_BF16) return bf16_widen(((const bf16 *)at)[i]);
+static inline double numbers_get(const void *at, int64_t i, enum number number) {
+  if (number == NUMBER_F64) return ((const double *)at)[i];
+  if (number == NUMBER_BF16) return bf16_widen(((const bf16 *)at)[i]);
   float x = ((const float *)at)[i];
-  return precision == PRECISION_TF32 && x == x ? numbers_tf32(x) : x;
+  return number == NUMBER_TF32 && x == x ? numbers_tf32(x) : x;
 }
 
-static inline void numbers_put(void *at, int64_t i, double x, enum precision precision) {
-  if (precision == PRECISION_BF16) {
+static inline void numbers_put(void *at, int64_t i, double x, enum number number) {
+  if (number == NUMBER_F64) {
+    ((double *)at)[i] = x;
+  } else if (number == NUMBER_BF16) {
     ((bf16 *)at)[i] = bf16_round((float)x);
   } else {
     ((float *)at)[i] = (float)x;
@@ -39,14 +42,14 @@ static inline double *numbers_zero(int64_t count) {
   return x;
 }
 
-static inline double *numbers_read(const void *at, int64_t count, enum precision precision) {
+static inline double *numbers_read(const void *at, int64_t count, enum number number) {
   double *x = numbers_zero(count);
-  for (int64_t i = 0; i < count; i++) x[i] = numbers_get(at, i, precision);
+  for (int64_t i = 0; i < count; i++) x[i] = numbers_get(at, i, number);
   return x;
 }
 
-static inline void numbers_write(void *at, const double *x, int64_t count, enum precision precision) {
-  for (int64_t i = 0; i < count; i++) numbers_put(at, i, x[i], precision);
+static inline void numbers_write(void *at, const double *x, int64_t count, enum number number) {
+  for (int64_t i = 0; i < count; i++) numbers_put(at, i, x[i], number);
 }
 
 #endif

@@ -1,4 +1,4 @@
-"""make_linear.py: writes linear.safetensors beside itself, the numbers that tests/unit/stages/linear/oracle_test.c expects.
+"""make_linear.py: writes linear.safetensors beside itself, the numbers that tests/oracle/linear/protocol_test.c expects.
 
 The linear-evaluation protocol with PyTorch (1.13 or later), float64: 45 strengths of l2, torch.optim.LBFGS with
 strong_wolfe from the previous solution (polished by Newton steps), the choice on validation rows, the refit and the test score. The data are five

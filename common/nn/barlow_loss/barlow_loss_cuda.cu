@@ -53,8 +53,8 @@ static size_t workspace(const struct matmul *product) { return product ? matmul_
 static enum status open_products(struct node *n, struct cuda *cuda, struct products *s) {
   const int64_t rows = n->in[0]->shape.dim[0], d = n->in[0]->shape.dim[1];
   struct matmul_shape shape = {};
-  shape.in = cuda->precision == PRECISION_F32 ? PRECISION_F32 : PRECISION_TF32;
-  shape.out = PRECISION_F32;
+  shape.in = cuda->precision == PRECISION_F32 ? NUMBER_F32 : NUMBER_TF32;
+  shape.out = NUMBER_F32;
   shape.columns = d;
   shape.rows = d;
   shape.inner = rows;

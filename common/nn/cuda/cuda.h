@@ -41,8 +41,9 @@ struct cuda {
 enum status cuda_check(cudaError_t error, const char *what);
 
 /* Memory of the GPU, and of the host where the GPU reaches it, for `what`. Errors: E_MEMORY (what is needed and free,
- * what to change), E_DEVICE. cudaFree, cudaFreeHost. */
+ * what to change: `advice`, or a smaller network or batch), E_DEVICE. cudaFree, cudaFreeHost. */
 enum status cuda_malloc(void **memory, size_t bytes, const char *what);
+enum status cuda_malloc_or(void **memory, size_t bytes, const char *what, const char *advice);
 enum status cuda_malloc_host(void **memory, size_t bytes, const char *what);
 
 /* The size of one number. */

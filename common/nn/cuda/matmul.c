@@ -55,16 +55,25 @@ void blas_close(struct blas **blas) {
 
 /* --- Descriptions --- */
 
-static cudaDataType_t type_of(enum precision precision) {
-  return precision == PRECISION_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+static cudaDataType_t type_of(enum number number) {
+  return number == NUMBER_F64 ? CUDA_R_64F : number == NUMBER_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
+/* Of sums, and so of the factors 0 and 1 before them. */
+static cudaDataType_t sum_type_of(enum number in) { return in == NUMBER_F64 ? CUDA_R_64F : CUDA_R_32F; }
+
+static cublasComputeType_t compute_type_of(enum number in) {
+  return in == NUMBER_F64    ? CUBLAS_COMPUTE_64F
+         : in == NUMBER_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+                             : CUBLAS_COMPUTE_32F;
 }
 
 /* A matrix that lies in memory as [rows, columns], row-major. */
-static enum status make_layout(const struct blas *blas, enum precision precision, int64_t rows,
-                               int64_t columns, int64_t stride, cublasLtMatrixLayout_t *out) {
+static enum status make_layout(const struct blas *blas, enum number number, int64_t rows, int64_t columns,
+                               int64_t stride, cublasLtMatrixLayout_t *out) {
   return check(blas,
-               blas->api.cublasLtMatrixLayoutCreate(out, type_of(precision), (uint64_t)columns,
-                                                    (uint64_t)rows, stride ? stride : columns),
+               blas->api.cublasLtMatrixLayoutCreate(out, type_of(number), (uint64_t)columns, (uint64_t)rows,
+                                                    stride ? stride : columns),
                "matrix layout");
 }
 
@@ -76,13 +85,13 @@ static enum status set(const struct blas *blas, cublasLtMatmulDesc_t operation,
 static enum status make_operation(struct matmul *m) {
   const struct matmul_shape *s = &m->shape;
   const struct blas *blas = m->blas;
-  const cublasComputeType_t compute =
-      s->in == PRECISION_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
   const cublasOperation_t first = s->b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
                           second = s->a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
   const cublasLtEpilogue_t epilogue = s->bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
   enum status st = OK;
-  TRY(check(blas, blas->api.cublasLtMatmulDescCreate(&m->operation, compute, CUDA_R_32F), "operation"));
+  TRY(check(blas,
+            blas->api.cublasLtMatmulDescCreate(&m->operation, compute_type_of(s->in), sum_type_of(s->in)),
+            "operation"));
   TRY(set(blas, m->operation, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first));
   TRY(set(blas, m->operation, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second));
   TRY(set(blas, m->operation, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue));
@@ -108,9 +117,9 @@ static enum status make_preference(const struct matmul *m, cublasLtMatmulPrefere
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
   const uint64_t limit = WORKSPACE_LIMIT;
-  const uint32_t alignment = m->shape.alignment ? (uint32_t)m->shape.alignment : 16,
-                 reduction =
-                     CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE; /* partial sums of split products stay float32 */
+  const uint32_t
+      alignment = m->shape.alignment ? (uint32_t)m->shape.alignment : 16,
+      reduction = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE; /* partial sums of split products are not rounded */
   enum status st = OK;
   TRY(prefer(m->blas, preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &limit, sizeof limit));
   TRY(prefer(m->blas, preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reduction, sizeof reduction));
@@ -132,7 +141,7 @@ static enum status no_algorithm(const struct matmul *m, cublasStatus_t status) {
   return fail(E_DEVICE, "cuBLASLt has no product [%lld,%lld]%s [%lld,%lld]%s of %s into %s: %s",
               (long long)s->rows, (long long)s->inner, s->a_transposed ? " (kept by columns)" : "",
               (long long)s->inner, (long long)s->columns, s->b_transposed ? " (kept by columns)" : "",
-              precision_name(s->in), precision_name(s->out), m->blas->api.cublasLtGetStatusString(status));
+              number_name(s->in), number_name(s->out), m->blas->api.cublasLtGetStatusString(status));
 }
 
 static enum status choose(struct matmul *m) {
@@ -162,8 +171,10 @@ static enum status check_shape(const struct matmul_shape *s) {
     return fail(E_SHAPE, "a matrix product of [%lld,%lld] and [%lld,%lld]; sizes must be at least 1",
                 (long long)s->rows, (long long)s->inner, (long long)s->inner, (long long)s->columns);
   }
-  if (s->out != PRECISION_BF16 || s->in == PRECISION_BF16) return OK;
-  return fail(E_SHAPE, "a matrix product of %s does not give bf16", precision_name(s->in));
+  if (s->in == NUMBER_F64 && s->bias) return fail(E_SHAPE, "a matrix product of f64 adds no bias");
+  const enum number wide = s->in == NUMBER_F64 ? NUMBER_F64 : NUMBER_F32;
+  if (s->out == wide || (s->in == NUMBER_BF16 && s->out == NUMBER_BF16)) return OK;
+  return fail(E_SHAPE, "a matrix product of %s does not give %s", number_name(s->in), number_name(s->out));
 }
 
 enum status matmul_open(struct matmul **out, struct blas *blas, const struct matmul_shape *shape) {
@@ -198,9 +209,16 @@ void matmul_close(struct matmul **matmul) {
 
 size_t matmul_workspace(const struct matmul *matmul) { return matmul->workspace; }
 
+/* 0 or 1 as the sums are. */
+static const void *factor(enum number in, bool one) {
+  static const float f32[] = {0, 1};
+  static const double f64[] = {0, 1};
+  return in == NUMBER_F64 ? (const void *)&f64[one] : (const void *)&f32[one];
+}
+
 enum status matmul_run(struct matmul *matmul, void *stream, const struct matmul_call *call) {
   const struct blas *blas = matmul->blas;
-  const float one = 1, beta = call->accumulate ? 1 : 0;
+  const enum number in = matmul->shape.in;
   if (!blas->handle) return fail(E_DEVICE, "a product planned for a described GPU cannot be run");
   if (matmul->shape.bias) {
     enum status st =
@@ -208,8 +226,9 @@ enum status matmul_run(struct matmul *matmul, void *stream, const struct matmul_
     if (st != OK) return st;
   }
   return check(blas,
-               blas->api.cublasLtMatmul(blas->handle, matmul->operation, &one, call->b, matmul->b, call->a,
-                                        matmul->a, &beta, call->c, matmul->c, call->c, matmul->c,
-                                        &matmul->algorithm, call->workspace, matmul->workspace, stream),
+               blas->api.cublasLtMatmul(blas->handle, matmul->operation, factor(in, true), call->b, matmul->b,
+                                        call->a, matmul->a, factor(in, call->accumulate), call->c, matmul->c,
+                                        call->c, matmul->c, &matmul->algorithm, call->workspace,
+                                        matmul->workspace, stream),
                "product");
 }

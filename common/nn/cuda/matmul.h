@@ -33,9 +33,9 @@ struct matmul_shape {
   int64_t rows, columns, inner;
   bool a_transposed, b_transposed; /* a lies in memory as [inner, rows], b as [columns, inner] */
   int64_t a_stride, b_stride, c_stride;
-  enum precision in, out; /* of a and b; of c and the bias. f32 and tf32 give f32, bf16 either */
-  bool bias;
-  size_t alignment; /* what every address is a multiple of, in bytes; 0: 16 */
+  enum number in, out; /* of a and b; of c and the bias. f32 and tf32 give f32, bf16 either, f64 f64 */
+  bool bias;           /* not with f64 */
+  size_t alignment;    /* what every address is a multiple of, in bytes; 0: 16 */
 };
 
 struct matmul;

@@ -13,17 +13,18 @@ enum status cuda_check(cudaError_t error, const char *what) {
 /* In MiB, of which a part counts as one. */
 static size_t mib(size_t bytes) { return (bytes + ((size_t)1 << 20) - 1) >> 20; }
 
-enum status cuda_malloc(void **memory, size_t bytes, const char *what) {
+enum status cuda_malloc_or(void **memory, size_t bytes, const char *what, const char *advice) {
   size_t free_bytes = 0, total_bytes = 0;
   cudaError_t error = cudaMalloc(memory, bytes);
   if (error != cudaErrorMemoryAllocation) return cuda_check(error, "allocation");
   cudaGetLastError();
   cudaMemGetInfo(&free_bytes, &total_bytes);
-  return fail(
-      E_MEMORY,
-      "cuda: %zu MiB are needed in one piece for %s, %zu of the GPU's %zu MiB are free; use a smaller "
-      "--batch or --width",
-      mib(bytes), what, free_bytes >> 20, total_bytes >> 20);
+  return fail(E_MEMORY, "cuda: %zu MiB are needed in one piece for %s, %zu of the GPU's %zu MiB are free; %s",
+              mib(bytes), what, free_bytes >> 20, total_bytes >> 20, advice);
+}
+
+enum status cuda_malloc(void **memory, size_t bytes, const char *what) {
+  return cuda_malloc_or(memory, bytes, what, "use a smaller --batch or --width");
 }
 
 enum status cuda_malloc_host(void **memory, size_t bytes, const char *what) {

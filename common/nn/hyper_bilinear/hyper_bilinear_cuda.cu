@@ -117,8 +117,8 @@ static struct hyper_state *state_of(const struct node *n) {
   return static_cast<struct hyper_state *>(n->state);
 }
 
-static enum precision precision_of(enum element element) {
-  return element == ELEMENT_BF16 ? PRECISION_BF16 : PRECISION_F32;
+static enum number number_in(const struct tensor *t) {
+  return t->layout.element == ELEMENT_BF16 ? NUMBER_BF16 : NUMBER_F32;
 }
 
 /* What the beginnings of all slabs are multiples of. */
@@ -140,10 +140,10 @@ static enum status open_products(struct node *n, const struct cuda *cuda, int64_
   weights.rows = s->d, weights.columns = columns, weights.inner = s->batch;
   weights.a_transposed = true;
   weights.b_stride = s->stride, weights.c_stride = w_stride;
-  weights.out = precision_of(n->in[HYPER_W]->layout.element);
+  weights.out = number_in(n->in[HYPER_W]);
   q.rows = s->batch, q.columns = columns, q.inner = s->d;
   q.b_stride = w_stride, q.c_stride = s->stride;
-  forward.in = weights.in = q.in = cuda->precision;
+  forward.in = weights.in = q.in = number_of(cuda->precision);
   forward.alignment = weights.alignment = q.alignment = alignment_of(s);
   TRY(matmul_open(&products->forward, cuda->blas, &forward));
   if (node_differentiates(n, HYPER_W)) TRY(matmul_open(&products->weights, cuda->blas, &weights));

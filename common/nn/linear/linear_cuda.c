@@ -11,8 +11,8 @@ struct linear_state {
   enum element factor;
 };
 
-static enum precision precision_of(const struct tensor *t) {
-  return t->layout.element == ELEMENT_BF16 ? PRECISION_BF16 : PRECISION_F32;
+static enum number number_in(const struct tensor *t) {
+  return t->layout.element == ELEMENT_BF16 ? NUMBER_BF16 : NUMBER_F32;
 }
 
 static enum status open_products(struct node *n, struct cuda *cuda) {
@@ -24,16 +24,16 @@ static enum status open_products(struct node *n, struct cuda *cuda) {
                                          .columns = out,
                                          .inner = in,
                                          .b_transposed = true,
-                                         .in = cuda->precision,
-                                         .out = precision_of(n->out),
+                                         .in = number_of(cuda->precision),
+                                         .out = number_in(n->out),
                                          .bias = n->n_in > BIAS}));
   if (node_differentiates(n, X)) {
     TRY(matmul_open(&s->data, cuda->blas,
                     &(struct matmul_shape){.rows = rows,
                                            .columns = in,
                                            .inner = out,
-                                           .in = cuda->precision,
-                                           .out = precision_of(n->in[X])}));
+                                           .in = number_of(cuda->precision),
+                                           .out = number_in(n->in[X])}));
   }
   if (node_differentiates(n, W)) {
     TRY(matmul_open(&s->weights, cuda->blas,
@@ -41,8 +41,8 @@ static enum status open_products(struct node *n, struct cuda *cuda) {
                                            .columns = in,
                                            .inner = rows,
                                            .a_transposed = true,
-                                           .in = cuda->precision,
-                                           .out = precision_of(n->in[W])}));
+                                           .in = number_of(cuda->precision),
+                                           .out = number_in(n->in[W])}));
   }
 out:
   return st;

@@ -1,8 +1,10 @@
-/* The whole protocol against PyTorch's numbers: tests/oracle/linear.safetensors, made by make_linear.py. */
+/* The whole protocol on every backend against PyTorch's numbers: tests/oracle/linear.safetensors, made by
+ * make_linear.py. */
 #include <math.h>
 
 #include "linear/sweep.h"
 #include "oracle/oracle.h"
+#include "parity/regression_check.h"
 
 #define assert_close(a, b, tolerance) assert_true(fabs((a) - (b)) <= (tolerance)) /* fails on NaN */
 
@@ -17,6 +19,7 @@ static const void *tensor(const struct safetensors *f, const char *name) {
  * final_scores: objective, test top-1 and class mean. */
 static void protocol_matches_pytorch(const struct sweep_plan *plan, double tolerance,
                                      double weight_tolerance) {
+  regression_need(plan->device);
   struct safetensors *f = oracle_open("linear.safetensors");
   assert_non_null(f);
   const int64_t *counts = tensor(f, "counts");
@@ -52,14 +55,39 @@ static void protocol_matches_pytorch(const struct sweep_plan *plan, double toler
 }
 
 static void the_default_protocol_gives_pytorchs_numbers(void **state) {
-  (void)state;
-  protocol_matches_pytorch(&(struct sweep_plan){.rules = fit_default, .precondition = true, .threads = 2},
-                           1e-5, 1e-4);
+  const struct sweep_plan plan = {*state, .rules = fit_default, .precondition = true, .threads = 2};
+  protocol_matches_pytorch(&plan, 1e-5, 1e-4);
 }
 
 static void the_papers_protocol_gives_pytorchs_numbers(void **state) {
-  (void)state;
-  protocol_matches_pytorch(&(struct sweep_plan){.rules = fit_paper, .threads = 2}, 1e-9, 1e-7);
+  const struct sweep_plan plan = {*state, .rules = fit_paper, .threads = 2};
+  protocol_matches_pytorch(&plan, 1e-9, 1e-7);
+}
+
+/* The path is the same, too: as many evaluations, but for where round-off decides. */
+static void a_sweep_is_that_of_ref(void **state) {
+  regression_need(*state);
+  enum { TRAIN = 18, FITTING = 24, DIM = 3, CLASSES = 3 };
+  struct samples fitting = regression_samples(FITTING, DIM, CLASSES, CLASSES),
+                 test = regression_samples(8, DIM, CLASSES, CLASSES);
+  struct sweep_plan plan = {*state, .rules = fit_default, .precondition = true, .threads = 2};
+  struct sweep mine, ref;
+  REGRESSION_OK(sweep_run(&mine, &plan, &fitting, TRAIN, &test));
+  plan.device = "ref";
+  REGRESSION_OK(sweep_run(&ref, &plan, &fitting, TRAIN, &test));
+  for (int k = 0; k < SWEEP_POINTS; k++) {
+    const struct sweep_point *a = &mine.points[k], *b = &ref.points[k];
+    assert_close(a->fit.objective / b->fit.objective, 1, 1e-8);
+    assert_memory_equal(&a->validation, &b->validation, sizeof a->validation);
+    assert_in_range(a->fit.evaluations, b->fit.evaluations - 1, b->fit.evaluations + 1);
+  }
+  assert_int_equal(mine.best, ref.best);
+  for (int i = 0; i < CLASSES * (DIM + 1); i++) assert_close(mine.theta[i], ref.theta[i], 1e-6);
+  assert_memory_equal(mine.test_correct, ref.test_correct, CLASSES * sizeof *ref.test_correct);
+  sweep_free(&mine);
+  sweep_free(&ref);
+  regression_free(&fitting);
+  regression_free(&test);
 }
 
 static void parts_without_images_are_refused(void **state) {
@@ -68,7 +96,7 @@ static void parts_without_images_are_refused(void **state) {
   const int32_t y[] = {0, 1};
   struct samples two = {.x = x, .y = y, .n = 2, .dim = 1, .classes = 2}, none = two;
   none.n = 0;
-  struct sweep_plan plan = {.rules = fit_default};
+  struct sweep_plan plan = {.device = "ref", .rules = fit_default};
   struct sweep sweep;
   assert_int_equal(sweep_run(&sweep, &plan, &two, 2, &two), E_ARG);
   assert_int_equal(sweep_run(&sweep, &plan, &two, 0, &two), E_ARG);
@@ -78,9 +106,20 @@ static void parts_without_images_are_refused(void **state) {
   sweep_free(&sweep);
 }
 
+/* Without the cpu backend this is the emulation, for which one small sweep is enough: thousands of evaluations take it
+ * minutes. */
+static int check_on(char *device) {
+  const struct CMUnitTest small[] = {cmocka_unit_test_prestate(a_sweep_is_that_of_ref, device)},
+                          all[] = {
+                              cmocka_unit_test_prestate(the_default_protocol_gives_pytorchs_numbers, device),
+                              cmocka_unit_test_prestate(the_papers_protocol_gives_pytorchs_numbers, device),
+                              small[0], cmocka_unit_test(parts_without_images_are_refused)};
+  if (!has_backend(device)) return 0;
+  return has_backend("cpu") ? cmocka_run_group_tests_name(device, all, NULL, NULL)
+                            : cmocka_run_group_tests_name(device, small, NULL, NULL);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(the_default_protocol_gives_pytorchs_numbers),
-                                     cmocka_unit_test(the_papers_protocol_gives_pytorchs_numbers),
-                                     cmocka_unit_test(parts_without_images_are_refused)};
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  static char ref[] = "ref", cpu[] = "cpu", cuda[] = "cuda";
+  return check_on(ref) + check_on(cpu) + check_on(cuda);
 }
