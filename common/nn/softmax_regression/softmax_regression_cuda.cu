@@ -58,15 +58,13 @@ static __device__ __forceinline__ double warp_largest(double x) {
   return x;
 }
 
-/* Each row's cross-entropy; z becomes its derivative, softmax(z) - onehot(y), and zero in rows from n on. */
-static __global__ void row_losses(double *losses, double *z, int64_t block, const int32_t *y, int64_t n,
-                                  int64_t classes) {
+/* Each row's cross-entropy; z becomes its derivative, softmax(z) - onehot(y). A block's rows from n on are zeros, their
+ * logits too, and may stay so. */
+static __global__ void row_losses(double *losses, double *z, const int32_t *y, int64_t n, int64_t classes) {
   int64_t row = warp_row();
-  if (row >= block) return;
+  if (row >= n) return;
   double *at = z + row * classes;
   double largest = -INFINITY, sum = 0, answer = 0;
-  for (int64_t c = lane(); row >= n && c < classes; c += CUDA_WARP) at[c] = 0;
-  if (row >= n) return;
   for (int64_t c = lane(); c < classes; c += CUDA_WARP) largest = fmax(largest, at[c]);
   largest = warp_largest(largest);
   for (int64_t c = lane(); c < classes; c += CUDA_WARP) {
@@ -250,9 +248,10 @@ static enum status objective(struct softmax_regression *s, const struct samples 
   enum status st = OK;
   TRY(send_theta(w, theta));
   for (int64_t first = 0; first < rows->n; first += w->block) {
+    const int64_t n = rows_in_block(w, rows, first);
     TRY(block_logits(w, rows, first));
-    TRY(launch(row_losses, cuda_row_grid(w->block), CUDA_THREADS, 0, w->cuda, w->losses + first, w->logits,
-               w->block, rows->y + first, rows_in_block(w, rows, first), w->classes));
+    TRY(launch(row_losses, cuda_row_grid(n), CUDA_THREADS, 0, w->cuda, w->losses + first, w->logits,
+               rows->y + first, n, w->classes));
     call.accumulate = first > 0;
     TRY(matmul_run(w->backward, w->cuda->stream, &call));
   }
