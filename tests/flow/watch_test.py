@@ -105,7 +105,9 @@ class WatchTest(unittest.TestCase):
         status, text = train('grey', '--policy', 'same.json', '--normalize', 'cifar', '--method', 'byol', '--predictor', '8-8',
                              '--monitor-steps', '1', '--epochs', '3', dataset=dataset)
         self.assertEqual(status, 0, text)
-        self.assertEqual([m['std'] for m in measured('grey')[0]], [0, 0, 0])
+        spreads = [m['std'] for m in measured('grey')[0]]
+        self.assertEqual(len(spreads), 3)
+        self.assertLess(max(spreads), 1e-3)  # rows of a matrix product may round otherwise than others: which, the processor decides
         self.assertEqual(len(re.findall('all but collapsed', text)), 1, text)
 
     def test_a_channel_that_is_the_same_everywhere_is_only_centred(self):
