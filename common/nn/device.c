@@ -18,8 +18,9 @@ const struct opt device_opts[] = {
     {"deterministic", OPT_BOOL, AT(deterministic), NULL,
      "the same bytes in every run on the same GPU, at some cost; ref and cpu always give them"},
     {"tune", OPT_BOOL, AT(tune), NULL,
-     "on cuda: try several algorithms for every convolution and product before the first step and keep the "
-     "fastest; bytes then differ from run to run"},
+     "on cuda: try several algorithms for every convolution before the first step and keep the fastest; "
+     "bytes "
+     "then differ from run to run"},
     {0}};
 #undef AT
 
