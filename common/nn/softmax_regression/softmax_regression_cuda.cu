@@ -112,12 +112,12 @@ static enum status open_products(struct work *w) {
 
 template <typename T> static enum status take(T **memory, int64_t count) {
   return cuda_malloc_or(reinterpret_cast<void **>(memory), static_cast<size_t>(count) * sizeof(T),
-                        "a classifier", advice);
+                        "linear evaluation", advice);
 }
 
 template <typename T> static enum status take_pinned(T **memory, int64_t count) {
   size_t bytes = static_cast<size_t>(count) * sizeof(T);
-  enum status st = cuda_malloc_host(reinterpret_cast<void **>(memory), bytes, "a classifier");
+  enum status st = cuda_malloc_host(reinterpret_cast<void **>(memory), bytes, "linear evaluation");
   if (st == OK) memset(*memory, 0, bytes);
   return st;
 }
@@ -132,7 +132,8 @@ static enum status take_memory(struct work *w, int64_t most_rows) {
   TRY(take(&w->losses, most_rows));
   TRY(take(&w->result, params + 1));
   TRY(take(&w->answers, 2 * w->classes));
-  TRY(cuda_malloc_or(&w->workspace, (forward > backward ? forward : backward) + 1, "a classifier", advice));
+  TRY(cuda_malloc_or(&w->workspace, (forward > backward ? forward : backward) + 1, "linear evaluation",
+                     advice));
   TRY(take_pinned(&w->host_theta, params));
   TRY(take_pinned(&w->host_result, params + 1));
   TRY(take_pinned(&w->host_answers, 2 * w->classes));
@@ -302,7 +303,7 @@ static enum status gram(struct softmax_regression *s, const struct samples *rows
   shape.in = shape.out = NUMBER_F64;
   TRY(matmul_open(&product, w->cuda->blas, &shape));
   TRY(take(&there, size * size));
-  TRY(cuda_malloc_or(&call.workspace, matmul_workspace(product) + 1, "a classifier", advice));
+  TRY(cuda_malloc_or(&call.workspace, matmul_workspace(product) + 1, "linear evaluation", advice));
   call.a = call.b = w->rows, call.c = there;
   for (int64_t first = 0; first < rows->n; first += w->block) {
     TRY(widen_block(w, rows, first));
