@@ -59,3 +59,10 @@ enum precision device_precision(const struct device_options *o) {
 enum plans device_plans(const struct device_options *o) {
   return o->tune ? PLANS_MEASURED : o->deterministic ? PLANS_DETERMINISTIC : PLANS_SUGGESTED;
 }
+
+const char *device_plans_name(const struct device_options *o) {
+  static const char *const names[] = {[PLANS_SUGGESTED] = "suggested",
+                                      [PLANS_DETERMINISTIC] = "deterministic",
+                                      [PLANS_MEASURED] = "measured"};
+  return names[device_plans(o)];
+}

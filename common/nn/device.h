@@ -23,5 +23,6 @@ enum status device_options_resolve(struct device_options *o);
 /* Of options that were accepted. */
 enum precision device_precision(const struct device_options *o);
 enum plans device_plans(const struct device_options *o);
+const char *device_plans_name(const struct device_options *o); /* "suggested", "deterministic", "measured" */
 
 #endif

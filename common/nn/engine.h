@@ -36,6 +36,7 @@ static inline bool layout_equal(struct layout a, struct layout b) {
  * backward pass; the backend copies from the one and into the gradient. */
 struct twin {
   enum element element;
+  bool itself; /* somebody asked for the form that the tensor has */
   size_t bytes;
   void *at;
 };

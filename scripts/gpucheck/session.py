@@ -32,13 +32,20 @@ class Session:
         libraries, folders = machine.library_folders(a.python)
         self.environment = dict(os.environ, LD_LIBRARY_PATH=':'.join(folders), TANDEM_ROOT=ROOT)
         self.results = {'machine': machine.description(libraries), 'parts': {}}
-        self.torch = ThreadPoolExecutor(1).submit(machine.torch_version, a.python)  # while the first part runs
+        self.torch = None
+        if not a.host and not a.only:
+            self.ask_for_torch()  # while the first part runs
 
     @property
     def has_torch(self):
         """Whether the interpreter has PyTorch; waits until that is known."""
+        self.ask_for_torch()
         self.results['machine']['torch'] = self.torch.result()
         return self.torch.result() is not None
+
+    def ask_for_torch(self):
+        if not self.torch:
+            self.torch = ThreadPoolExecutor(1).submit(machine.torch_version, self.a.python)
 
     def program(self, name):
         return f'{self.build_dir}/{name}'
@@ -119,7 +126,7 @@ class Session:
         for name, r in self.results['parts'].items():
             lines.append(f'{name:12} {r["verdict"]:8} {r["seconds"]:6.1f} s  {r["note"]}')
         tables = [r['table'] for r in self.results['parts'].values() if r.get('table')]
-        text = '\n'.join(lines + [''] + ['\n'.join(t) + '\n' for t in tables[-1:]])  # a later one has the earlier one's rows
+        text = '\n'.join(lines + [''] + ['\n'.join(t) + '\n' for t in tables])
         self.log.write(text)
         self.log.flush()
         return text

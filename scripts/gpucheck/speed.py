@@ -4,12 +4,24 @@ import tempfile
 
 CONFIGURATIONS = ('resnet18', 96), ('resnet50', 224)
 METHODS = 'simclr', 'stl'
+LEAST_RATIO, MOST_OF_COMPUTED = 1.2, 1.1  # what is asked for: of PyTorch's images per second; of STL's time over SimCLR's
 HEADS = '--projector', '512-128', '--trans-backbone', '128-128', '--trans-projector', '128-128'
 
 
 def json_lines(text):
-    """The lines of a program's output that are JSON objects."""
-    return [json.loads(line) for line in text.splitlines() if line.startswith('{')]
+    """The lines of a program's output that are JSON objects; warnings stand between them."""
+    found = []
+    for line in text.splitlines():
+        try:
+            found += [json.loads(line)] if line.startswith('{') else []
+        except json.JSONDecodeError:
+            pass
+    return found
+
+
+def last_line(done):
+    """The last of them that a program which ended well has printed; None: it did not."""
+    return (json_lines(done.text) or [None])[-1] if done.well else None
 
 
 def sizes(s, arch, size, warmup=5, steps=20):
@@ -21,14 +33,14 @@ def ours(s, arch, size, method, precision, *more):
     """The line of tests/bench/train/step: figures and the time of every op; None if it failed."""
     done = s.run([s.program('tests/bench/train/step'), '--device', 'cuda', '--precision', precision, '--method', method,
                   *sizes(s, arch, size), *HEADS, *more], 60)
-    return json_lines(done.text)[-1] if done.well else None
+    return last_line(done)
 
 
 def peers(s, arch, size, *more):
     """{method: images per second} under PyTorch in bfloat16. One process, so that both methods share what is compiled."""
     done = s.run([s.a.python, f'{s.root}/tests/bench/train/peer_step.py', '--device', 'cuda', '--precision', 'bf16', *sizes(s, arch, size),
                   *more], 150)
-    return {line['method']: line['images_per_s'] for line in json_lines(done.text)}
+    return {line['method']: line['images_per_s'] for line in json_lines(done.text) if 'images_per_s' in line}
 
 
 def cost(s, arch, size, precision):
@@ -54,6 +66,10 @@ class Figures:
         for c in CONFIGURATIONS:
             for method in METHODS:
                 self.lines[c, precision, method] = ours(self.s, *c, method, precision, *more)
+
+    def more_of_ours(self, precision):
+        for c in CONFIGURATIONS:
+            for method in METHODS:
                 self.tuned[c, precision, method] = ours(self.s, *c, method, precision, '--tune')
         for c in CONFIGURATIONS:
             self.costs[c, precision] = cost(self.s, *c, precision)
@@ -64,7 +80,7 @@ class Figures:
 
     def rows(self):
         return [{'arch': c[0], 'size': c[1], 'method': method, 'precision': precision, 'ours': line,
-                 'tuned': self.tuned[c, precision, method],
+                 'tuned': self.tuned.get((c, precision, method)),
                  'cost': self.costs.get((c, precision)), 'least_s': least_seconds(self.costs.get((c, precision)), method),
                  'pytorch_bf16': {way: rates[method] for way, rates in self.theirs[c].items() if method in rates}}
                 for (c, precision, method), line in self.lines.items()]
@@ -73,8 +89,9 @@ class Figures:
         for (c, precision), found in self.costs.items():
             simclr, stl = (self.lines[c, precision, method] for method in METHODS)
             if found and simclr and stl:
-                yield (f'STL over SimCLR, {c[0]} {precision}: {stl["median_s"] / simclr["median_s"]:.3f} in time, '
-                       f'{found["ratio"]["computed_step"]:.3f} by FLOPs and bytes')
+                time, computed = stl['median_s'] / simclr['median_s'], found['ratio']['computed_step']
+                yield (f'STL over SimCLR, {c[0]} {precision}: {time:.3f} in time, {computed:.3f} by FLOPs and bytes'
+                       f'{" (more than asked)" if time > MOST_OF_COMPUTED * computed else ""}')
 
     def result(self):
         """Passed: every configuration ran. What the figures should be is for the reader of the table."""
@@ -83,7 +100,9 @@ class Figures:
         rows = self.rows()
         table = ['network     px method  prec.   images/s      tuned    PyTorch  ratio  x theory', *map(in_words, rows), *self.ratios(),
                  *(line for row in rows for line in where_time_goes(row))]
+        slow = sum(r is not None and r < LEAST_RATIO for r in map(ratio_to_pytorch, rows))
         note = f'{missing} measurements failed' if missing else 'everything ran'
+        note += f'; {slow} below {LEAST_RATIO} times PyTorch' if slow else ''
         return {'verdict': 'failed' if missing else 'passed', 'note': note + ('' if self.s.has_torch else '; no PyTorch here'),
                 'rows': rows, 'table': table}
 
@@ -95,14 +114,20 @@ def least_seconds(c, method):
     return part['forward_backward'] + part['update']
 
 
+def ratio_to_pytorch(row):
+    """Our fastest over its fastest, in bfloat16; None: one of them is missing. It chooses its convolutions by trying, too."""
+    mine = max((line['images_per_s'] for line in (row['ours'], row['tuned']) if line), default=None)
+    best = max(row['pytorch_bf16'].values(), default=None) if row['precision'] == 'bf16' else None
+    return mine / best if mine and best else None
+
+
 def in_words(row):
     figure = lambda v, form: format('-', '>' + form.split('.')[0]) if v is None else format(v, form)
     rate, median = (row['ours']['images_per_s'], row['ours']['median_s']) if row['ours'] else (None, None)
     tuned = row['tuned']['images_per_s'] if row['tuned'] else None
     best = max(row['pytorch_bf16'].values(), default=None) if row['precision'] == 'bf16' else None
-    mine = max((r for r in (rate, tuned) if r), default=None)  # PyTorch chooses its convolutions by trying, too
     return (f'{row["arch"]:9} {row["size"]:4} {row["method"]:7} {row["precision"]:5} {figure(rate, "10.0f")} {figure(tuned, "10.0f")} '
-            f'{figure(best, "10.0f")} {figure(mine and best and mine / best, "6.2f")} '
+            f'{figure(best, "10.0f")} {figure(ratio_to_pytorch(row), "6.2f")} '
             f'{figure(median and row["least_s"] and median / row["least_s"], "10.2f")}')
 
 
@@ -119,19 +144,23 @@ def where_time_goes(row):
 
 def speed(s):
     """bfloat16, beside PyTorch compiled."""
-    s.figures = figures = Figures(s)
+    figures = Figures(s)
     figures.ours('bf16', '--roofline')
     figures.beside('compiled', '--compile', 'default')
+    figures.more_of_ours('bf16')
     return figures.result()
 
 
 def more_speed(s):
     """The other precisions, and PyTorch in other ways: compiled into CUDA graphs, the public code, as it is called."""
-    s.figures = figures = getattr(s, 'figures', None) or Figures(s)
+    figures = Figures(s)
+    figures.ours('bf16')
     figures.beside('graphs', '--compile', 'reduce-overhead')
     if s.a.official:
         figures.beside('official', '--compile', 'default', '--official', s.a.official)
-    figures.ours('tf32')
-    figures.ours('f32')
+    for precision in 'tf32', 'f32':
+        figures.ours(precision)
     figures.beside('eager')
+    for precision in 'bf16', 'tf32', 'f32':
+        figures.more_of_ours(precision)
     return figures.result()

@@ -118,12 +118,13 @@ static enum status make_key(struct run *r) {
   json_t *calibration = s->file ? json_null()
                                 : json_pack("{s:s, s:I}", "split", o->train_split, "batch",
                                             (json_int_t)calibration_batch(o, r->splits[TRAIN]->count));
-  json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:[f,f,f], s:[f,f,f], s:s, s:s, s:o}", "version",
-                        TANDEM_VERSION, "weights", s->id, "arch", s->model.arch, "stem", s->model.stem,
-                        "width", (json_int_t)s->model.width, "dataset", r->evaluation.dataset->fingerprint,
-                        "policy", policy_json(r->policy), "mean", s->mean[0], s->mean[1], s->mean[2], "std",
-                        s->std[0], s->std[1], s->std[2], "device", o->device.device, "precision",
-                        o->device.precision, "calibration", calibration);
+  json_t *j =
+      json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:[f,f,f], s:[f,f,f], s:s, s:s, s:s, s:o}", "version",
+                TANDEM_VERSION, "weights", s->id, "arch", s->model.arch, "stem", s->model.stem, "width",
+                (json_int_t)s->model.width, "dataset", r->evaluation.dataset->fingerprint, "policy",
+                policy_json(r->policy), "mean", s->mean[0], s->mean[1], s->mean[2], "std", s->std[0],
+                s->std[1], s->std[2], "device", o->device.device, "precision", o->device.precision, "plans",
+                device_plans_name(&o->device), "calibration", calibration);
   if (j) r->key = json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS);
   json_decref(j);
   return r->key ? OK : fail(E_MEMORY, "out of memory");

@@ -42,10 +42,10 @@ static json_t *triple(const double v[3]) { return json_pack("[f, f, f]", v[0], v
 static json_t *settings_json(const struct evaluation *e) {
   const struct linear_options *o = e->options;
   const struct weights_source *s = e->source;
-  json_t *j =
-      json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:I}", "device", o->device.device, "precision",
-                o->device.precision, "protocol", o->protocol, "metric", o->metric, "threads",
-                (json_int_t)o->device.threads, "stem", s->model.stem, "width", (json_int_t)s->model.width);
+  json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:I}", "device", o->device.device, "precision",
+                        o->device.precision, "plans", device_plans_name(&o->device), "protocol", o->protocol,
+                        "metric", o->metric, "threads", (json_int_t)o->device.threads, "stem", s->model.stem,
+                        "width", (json_int_t)s->model.width);
   json_t *more =
       json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:o, s:o, s:s, s:o}", "arch", s->model.arch, "size",
                 (json_int_t)s->size, "train-split", o->train_split, "test-split", o->test_split, "split-seed",

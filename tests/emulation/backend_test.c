@@ -158,9 +158,41 @@ static void features_that_do_not_fit_are_one_line(void **state) {
   small.memory = 2 << 20;
   emulation_set_machine(small);
   assert_int_equal(softmax_regression_open(&r, &config), E_MEMORY);
-  assert_string_equal(fail_message(), "cuda: 2 MiB are needed in one piece, 1 of the GPU's 2 MiB are free; "
-                                      "--device cpu needs none");
+  assert_string_equal(fail_message(),
+                      "cuda: 3 MiB are needed in one piece for linear evaluation, 1 of the GPU's 2 MiB "
+                      "are free; --device cpu needs none");
   assert_null(r);
+}
+
+/* Another GPU is chosen on this thread between two calls. */
+static void a_classifier_stays_on_its_gpu(void **state) {
+  (void)state;
+  static const float x[6] = {1, 2, 3, 4, 5, 6};
+  static const int32_t y[3] = {0, 1, 0};
+  const struct samples samples = {x, y, 3, 2, 2};
+  const double theta[6] = {0.5, -0.25, 0.125, 1, 0.75, -1};
+  struct emulation_machine two = sound;
+  two.devices = 2;
+  emulation_set_machine(two);
+  double value[2], gradient[6];
+  for (int i = 0; i < 2; i++) {
+    struct softmax_regression *r = NULL;
+    struct sample_set *set = NULL;
+    OK_OR_FAIL(
+        softmax_regression_open(&r, &(struct softmax_regression_config){i ? "cuda:1" : "ref", 1, 2, 2, 3}));
+    OK_OR_FAIL(softmax_regression_load(&set, r, &samples));
+    struct value in, out;
+    struct graph *g = images("cuda:0", PRECISION_F32, 1, &in, &out);
+    OK_OR_FAIL(graph_plan(g, (struct value){0}));
+    graph_close(&g);
+    OK_OR_FAIL(
+        softmax_regression_objective(r, (struct sample_range){set, 0, 3}, 0.1, theta, &value[i], gradient));
+    g = images("cuda:0", PRECISION_F32, 1, &in, &out);
+    graph_close(&g);
+    softmax_regression_unload(&set);
+    softmax_regression_close(&r);
+  }
+  assert_true(fabs(value[1] - value[0]) <= 1e-12 * fabs(value[0]));
 }
 
 int main(void) {
@@ -169,6 +201,7 @@ int main(void) {
       cmocka_unit_test_teardown(what_is_missing_is_one_line, restore),
       cmocka_unit_test_teardown(too_little_memory_names_the_flag, restore),
       cmocka_unit_test_teardown(features_that_do_not_fit_are_one_line, restore),
+      cmocka_unit_test_teardown(a_classifier_stays_on_its_gpu, restore),
       {"images_arrive_normalised_and_in_order in float32", images_arrive_normalised_and_in_order, NULL, NULL,
        &f32},
       {"images_arrive_normalised_and_in_order in bf16", images_arrive_normalised_and_in_order, NULL, NULL,

@@ -103,6 +103,12 @@ static enum status forward(struct node *n, const struct run *run) {
                       n->out->data, n->scratch_f);
 }
 
+/* Of the backward pass. */
+static void *workspace_at(const struct node *n) {
+  const struct conv_state *s = n->state;
+  return at(n->scratch_b, s->x_bytes + s->w_bytes);
+}
+
 static void *w_gradient_at(const struct node *n) {
   const struct conv_state *s = n->state;
   if (s->apart_w) return at(n->scratch_b, s->x_bytes);
@@ -113,8 +119,7 @@ static enum status backward_weights(const struct node *n, struct cuda *cuda) {
   const struct conv_state *s = n->state;
   void *dw = w_gradient_at(n);
   enum status st = OK;
-  TRY(dnn_conv_run(s->weights, cuda->stream, cuda_factor_at(n->in[0]), dw, n->out->grad,
-                   at(n->scratch_b, s->x_bytes + s->w_bytes)));
+  TRY(dnn_conv_run(s->weights, cuda->stream, cuda_factor_at(n->in[0]), dw, n->out->grad, workspace_at(n)));
   if (s->apart_w)
     TRY(cuda_convert(cuda, n->in_grad[1], n->in[1]->layout.element, dw, s->factor, s->w_count, s->w_count,
                      n->accumulate[1]));
@@ -135,8 +140,8 @@ static void *x_gradient_at(const struct node *n) {
 static enum status backward_data(const struct node *n, struct cuda *cuda) {
   const struct conv_state *s = n->state;
   void *dx = x_gradient_at(n);
-  enum status st = dnn_conv_run(by_data(n), cuda->stream, dx, cuda_factor_at(n->in[1]), n->out->grad,
-                                at(n->scratch_b, s->x_bytes + s->w_bytes));
+  enum status st =
+      dnn_conv_run(by_data(n), cuda->stream, dx, cuda_factor_at(n->in[1]), n->out->grad, workspace_at(n));
   if (st != OK || !s->apart_x) return st;
   return cuda_convert(cuda, n->in_grad[0], n->in[0]->layout.element, dx, s->factor, s->x_count, s->x_count,
                       n->accumulate[0]);
@@ -154,13 +159,14 @@ out:
 static enum status bind(struct node *n, const struct run *run) {
   const struct conv_state *s = n->state;
   const struct cuda *cuda = run->device;
-  void *x = cuda_factor_at(n->in[0]), *w = cuda_factor_at(n->in[1]), *y_grad = n->out->grad,
-       *room = at(n->scratch_b, s->x_bytes + s->w_bytes);
+  void *x = cuda_factor_at(n->in[0]), *w = cuda_factor_at(n->in[1]), *y_grad = n->out->grad;
   enum status st = OK;
   if (cuda->plans != PLANS_MEASURED) return OK;
   TRY(dnn_conv_measure(s->forward, cuda->stream, x, w, n->out->data, n->scratch_f));
-  if (n->in_grad[1]) TRY(dnn_conv_measure(s->weights, cuda->stream, x, w_gradient_at(n), y_grad, room));
-  if (n->in_grad[0]) TRY(dnn_conv_measure(by_data(n), cuda->stream, x_gradient_at(n), w, y_grad, room));
+  if (n->in_grad[1])
+    TRY(dnn_conv_measure(s->weights, cuda->stream, x, w_gradient_at(n), y_grad, workspace_at(n)));
+  if (n->in_grad[0])
+    TRY(dnn_conv_measure(by_data(n), cuda->stream, x_gradient_at(n), w, y_grad, workspace_at(n)));
 out:
   return st;
 }

@@ -45,6 +45,7 @@ enum status cuda_check(cudaError_t error, const char *what);
 enum status cuda_malloc(void **memory, size_t bytes, const char *what);
 enum status cuda_malloc_or(void **memory, size_t bytes, const char *what, const char *advice);
 enum status cuda_malloc_host(void **memory, size_t bytes, const char *what);
+enum status cuda_malloc_host_or(void **memory, size_t bytes, const char *what, const char *advice);
 
 /* The size of one number. */
 size_t cuda_element_bytes(enum element element);

@@ -61,7 +61,8 @@ const char *dnn_conv_plan(const struct dnn_conv *conv); /* the choice, for peopl
 enum status dnn_conv_run(struct dnn_conv *conv, void *stream, void *x, void *w, void *y, void *workspace);
 
 /* With PLANS_MEASURED, once, before the first run: runs each plan there is on this memory, of whose result nothing is left, and keeps the
- * fastest; a convolution that was measured before gets the same plan. Waits for the stream. Errors: E_DEVICE. */
+ * fastest; a convolution that was measured before gets the same plan. The numbers there are whatever they are, zeros in fresh memory, on which
+ * a GPU may clock higher than in training. Waits for the stream. Errors: E_DEVICE. */
 enum status dnn_conv_measure(struct dnn_conv *conv, void *stream, void *x, void *w, void *y, void *workspace);
 
 /* P and Q. */

@@ -56,6 +56,8 @@ enum status fastest(cudaStream_t stream, int n, enum status (*run)(void *context
     }
   }
   if (*best < 0) st = failed;
+  if (st == OK)
+    TRY(cuda_check(cudaStreamSynchronize(stream), "measuring")); /* a failure that stays is no way's own */
 out:
   if (s.stop) cudaEventDestroy(s.stop);
   if (s.start) cudaEventDestroy(s.start);

@@ -27,13 +27,17 @@ enum status cuda_malloc(void **memory, size_t bytes, const char *what) {
   return cuda_malloc_or(memory, bytes, what, "use a smaller --batch or --width");
 }
 
-enum status cuda_malloc_host(void **memory, size_t bytes, const char *what) {
+enum status cuda_malloc_host_or(void **memory, size_t bytes, const char *what, const char *advice) {
   cudaError_t error = cudaMallocHost(memory, bytes);
   if (error != cudaErrorMemoryAllocation) return cuda_check(error, "allocation of pinned memory");
   cudaGetLastError();
-  return fail(E_MEMORY,
-              "cuda: %zu MiB of the host's memory are needed for %s, pinned in one piece, and there are "
-              "none; free some, "
-              "or use a smaller --batch",
-              mib(bytes), what);
+  return fail(
+      E_MEMORY,
+      "cuda: %zu MiB of the host's memory are needed for %s, pinned in one piece, and cannot be had; free "
+      "some; %s",
+      mib(bytes), what, advice);
+}
+
+enum status cuda_malloc_host(void **memory, size_t bytes, const char *what) {
+  return cuda_malloc_host_or(memory, bytes, what, "or use a smaller --batch");
 }

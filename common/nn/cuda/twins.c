@@ -32,8 +32,10 @@ static enum status want(struct cuda *cuda, struct tensor *t, struct twin *twin, 
                         int64_t room) {
   const size_t bytes = (size_t)room * cuda_element_bytes(element);
   const bool itself = t->layout.element == element && cuda_count(&t->shape, t->layout) == room;
-  if (itself ? twin->bytes != 0 : twin->bytes && (twin->bytes != bytes || twin->element != element))
+  if (itself ? twin->bytes != 0
+             : twin->itself || (twin->bytes && (twin->bytes != bytes || twin->element != element)))
     return fail(E_DEVICE, "cuda: %s is multiplied in two forms", t->name ? t->name : "a result");
+  twin->itself = itself;
   if (itself) return OK;
   enum status st = remember(&cuda->twins, t);
   if (st == OK) *twin = (struct twin){.element = element, .bytes = bytes};

@@ -26,8 +26,19 @@ static enum status find_variant(struct softmax_regression *s, const struct softm
   const struct kernel *kernel = kernel_find("softmax_regression", s->backend->name);
   if (!kernel) return fail(E_DEVICE, "no %s kernel for softmax_regression", s->backend->name);
   s->variant = kernel->algorithm;
-  s->backend->enter(s->device);
   return OK;
+}
+
+/* Before anything is asked of the device; rows are this library's to spread over threads, not OpenMP's within a product. */
+static void enter(const struct softmax_regression *s) {
+  s->backend->enter(s->device);
+  omp_set_num_threads(1);
+  if (s->variant->enter) s->variant->enter();
+}
+
+/* Before memory goes that the device may still use. */
+static void drain(const struct softmax_regression *s) {
+  if (s->backend->drain) s->backend->drain(s->device);
 }
 
 enum status softmax_regression_open(struct softmax_regression **out,
@@ -44,7 +55,7 @@ enum status softmax_regression_open(struct softmax_regression **out,
   s->params = (s->dim + 1) * s->classes;
   s->most_rows = config->most_rows;
   TRY(find_variant(s, config));
-  omp_set_num_threads(1);
+  enter(s);
   if (s->variant->open) TRY(s->variant->open(s));
 out:
   if (st != OK) softmax_regression_close(&s);
@@ -56,6 +67,7 @@ void softmax_regression_close(struct softmax_regression **regression) {
   struct softmax_regression *s = *regression;
   *regression = NULL;
   if (!s) return;
+  if (s->variant) enter(s), drain(s);
   if (s->variant && s->variant->close) s->variant->close(s);
   if (s->backend) s->backend->close(s->device);
   omp_set_num_threads(s->threads_before);
@@ -81,6 +93,7 @@ enum status softmax_regression_load(struct sample_set **out, struct softmax_regr
   if (s->variant->load) {
     set->rows.x = NULL;
     set->rows.y = NULL;
+    enter(s);
     TRY(s->variant->load(s, samples, &set->rows));
   }
 out:
@@ -93,6 +106,8 @@ void softmax_regression_unload(struct sample_set **sets) {
   struct sample_set *set = *sets;
   *sets = NULL;
   if (!set) return;
+  enter(set->regression);
+  drain(set->regression);
   if (set->regression->variant->unload) set->regression->variant->unload(set->regression, &set->rows);
   free(set);
 }
@@ -115,6 +130,7 @@ enum status softmax_regression_objective(struct softmax_regression *s, struct sa
     gradient[p] = 2 * l2 * theta[p];
     squares += theta[p] * theta[p];
   }
+  enter(s);
   enum status st = s->variant->objective(s, &rows, theta, value, gradient);
   *value += l2 * squares;
   return st;
@@ -123,10 +139,12 @@ enum status softmax_regression_objective(struct softmax_regression *s, struct sa
 enum status softmax_regression_count(struct softmax_regression *s, struct sample_range range,
                                      const double *theta, int64_t *correct, int64_t *count) {
   const struct samples rows = rows_of(s, range);
+  enter(s);
   return s->variant->count(s, &rows, theta, correct, count);
 }
 
 enum status softmax_regression_gram(struct softmax_regression *s, struct sample_range range, double *gram) {
   const struct samples rows = rows_of(s, range);
+  enter(s);
   return s->variant->gram(s, &rows, gram);
 }

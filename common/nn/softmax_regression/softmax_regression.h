@@ -20,7 +20,7 @@
 
 struct softmax_regression_config {
   const char *device; /* as in graph_config: "ref" (plain loops), "cpu", "cuda[:N]" */
-  int threads;        /* 0: all cores */
+  int threads;        /* 0: as many as OpenMP would take */
   int64_t dim;
   int32_t classes;
   int64_t most_rows; /* of the sets that will be loaded */

@@ -37,11 +37,14 @@ static enum status lane_open(struct lane *lane, const struct softmax_regression 
 }
 
 /* An OpenBLAS built on OpenMP goes by its number of threads, of which the front leaves one. */
+static void enter(void) {
+  if (openblas_get_parallel() != OPENBLAS_OPENMP) openblas_set_num_threads(1);
+}
+
 static enum status open(struct softmax_regression *s) {
   struct lane *lanes = s->work = calloc(LANES, sizeof *lanes);
   enum status st = OK;
   if (!lanes) return fail(E_MEMORY, "out of memory for the classifier");
-  if (openblas_get_parallel() != OPENBLAS_OPENMP) openblas_set_num_threads(1);
   for (int i = 0; i < LANES; i++) TRY(lane_open(&lanes[i], s));
 out:
   return st;
@@ -188,7 +191,7 @@ static enum status gram(struct softmax_regression *s, const struct samples *data
 }
 
 static const struct softmax_regression_variant variant = {
-    .open = open, .close = close, .objective = objective, .count = count, .gram = gram};
+    .enter = enter, .open = open, .close = close, .objective = objective, .count = count, .gram = gram};
 
 const struct kernel kernel_softmax_regression_cpu = {
     .op = "softmax_regression", .backend = "cpu", .algorithm = &variant};

@@ -117,7 +117,7 @@ template <typename T> static enum status take(T **memory, int64_t count) {
 
 template <typename T> static enum status take_pinned(T **memory, int64_t count) {
   size_t bytes = static_cast<size_t>(count) * sizeof(T);
-  enum status st = cuda_malloc_host(reinterpret_cast<void **>(memory), bytes, "linear evaluation");
+  enum status st = cuda_malloc_host_or(reinterpret_cast<void **>(memory), bytes, "linear evaluation", advice);
   if (st == OK) memset(*memory, 0, bytes);
   return st;
 }

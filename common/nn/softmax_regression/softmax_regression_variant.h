@@ -19,6 +19,8 @@ struct softmax_regression {
 
 /* In `rows`, x and y are addresses where the variant reads. theta, gradient and all other results are the host's. */
 struct softmax_regression_variant {
+  void (*enter)(void); /* before anything else, on the calling thread; optional */
+
   /* Makes s->work; `close` frees it, also half-made. */
   enum status (*open)(struct softmax_regression *s);
   void (*close)(struct softmax_regression *s);
