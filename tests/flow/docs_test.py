@@ -80,6 +80,14 @@ stages:
                 stream.write('{"step": 0, "images": 16' + digests + '}\n')
         return commands
 
+    def prepare_cuda(self, commands):
+        """What needs a CUDA build, and cuDNN."""
+        asked = subprocess.run([os.environ['TANDEM_BIN'] + '/tandem-train', 'describe', '--device', 'cuda:h200', '--arch', 'resnet10', '--size', '32'],
+                               capture_output=True, text=True)
+        if re.search('made without CUDA|libcudnn.*not found', asked.stderr):
+            self.skipTest(asked.stderr.strip().splitlines()[-1])
+        return commands
+
     def prepare_bench(self, commands):
         """A few steps of everything."""
         return 'scripts/bench --quick --build build --python no-python --images none --small none\n'
