@@ -161,13 +161,14 @@ static void features_that_are_not_finite_are_refused(void **state) {
 
 /* A device that stops working at the evaluation `left` counts down to. */
 struct failing {
+  struct softmax_regression_variant variant; /* first: from its address the rest is found */
   const struct softmax_regression_variant *sound;
   int left;
 };
 
 static enum status failing_objective(struct softmax_regression *s, const struct samples *rows,
                                      const double *theta, double *loss, double *gradient) {
-  struct failing *f = s->device;
+  struct failing *f = (struct failing *)(uintptr_t)s->variant;
   if (f->left-- == 0) return fail(E_DEVICE, "the device failed");
   return f->left < 0 ? fail(E_DEVICE, "asked again") : f->sound->objective(s, rows, theta, loss, gradient);
 }
@@ -178,18 +179,14 @@ static void a_device_that_fails_ends_the_fit(void **state) {
   struct samples data = regression_samples(90, 5, 3, 3);
   for (int after = 0; after < 6; after++) {
     struct fitting f = opened(&data, 1);
-    struct failing failing = {f.regression->variant, after};
-    struct softmax_regression_variant variant = *failing.sound;
+    struct failing failing = {*f.regression->variant, f.regression->variant, after};
     struct fit_report report;
     double theta[18] = {0};
-    void *device = f.regression->device;
-    variant.objective = failing_objective;
-    f.regression->variant = &variant;
-    f.regression->device = &failing;
+    failing.variant.objective = failing_objective;
+    f.regression->variant = &failing.variant;
     assert_int_equal(fit_run(f.regression, NULL, f.rows, 1e-3, &exact, theta, &report), E_DEVICE);
     assert_string_equal(fail_message(), "the device failed");
     f.regression->variant = failing.sound;
-    f.regression->device = device;
     closed(&f);
   }
   regression_free(&data);
