@@ -46,7 +46,7 @@ def search_path(python):
             *(f'{t}/{d}' for t in toolkits() for d in ('lib64', 'lib'))]
 
 
-def library_folders(python):
+def find_libraries(python):
     """({library: file or None}, the folders that the loader has to be told of)."""
     known = output('ldconfig', '-p') or output('/sbin/ldconfig', '-p') or ''
     own = [d for d in os.environ.get('LD_LIBRARY_PATH', '').split(':') if d]

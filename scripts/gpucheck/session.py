@@ -29,7 +29,7 @@ class Session:
         os.makedirs(a.out, exist_ok=True)
         self.log_path, self.result_path = f'{a.out}/gpu-check.log', f'{a.out}/gpu-check.json'
         self.log, self.log_lock = open(self.log_path, 'w', encoding='utf-8'), threading.Lock()
-        libraries, folders = machine.library_folders(a.python)
+        libraries, folders = machine.find_libraries(a.python)
         self.environment = dict(os.environ, LD_LIBRARY_PATH=':'.join(folders), TANDEM_ROOT=ROOT)
         self.results = {'machine': machine.description(libraries), 'parts': {}}
         self.torch = None

@@ -1,5 +1,6 @@
 /* Copies from one element type to another. */
 #include "nn/cuda/launch.cuh"
+#include "nn/cuda/parts.cuh"
 
 namespace {
 
@@ -47,17 +48,9 @@ static __global__ void convert(struct copy c, bool accumulate) {
 }
 
 static __global__ void convert_all(struct copies all) {
-  int low = 0, high = all.n; /* first_block[low] <= blockIdx.x < first_block[high] */
-  while (high - low > 1) {
-    int middle = (low + high) / 2;
-    if (all.first_block[middle] <= blockIdx.x) {
-      low = middle;
-    } else {
-      high = middle;
-    }
-  }
-  struct copy c = all.of[low];
-  int64_t from = (blockIdx.x - all.first_block[low]) * PER_BLOCK + threadIdx.x;
+  const int i = part_of(all.first_block, all.n, blockIdx.x);
+  const struct copy c = all.of[i];
+  int64_t from = (blockIdx.x - all.first_block[i]) * PER_BLOCK + threadIdx.x;
   for (int k = 0; k < VECTORS; k++)
     if (from + k * CUDA_THREADS < c.vectors) convert_vector(c, from + k * CUDA_THREADS, false);
 }

@@ -12,6 +12,7 @@
 #define NN_CUDA_UPDATE_CUH
 
 #include "nn/cuda/launch.cuh"
+#include "nn/cuda/parts.cuh"
 
 extern "C" {
 #include "nn/optimiser.h"
@@ -35,16 +36,8 @@ struct update_place {
 static __device__ __forceinline__ bool update_find(struct update_table t, int64_t i,
                                                    struct update_place *at) {
   if (i >= t.first[t.n]) return false;
-  int low = 0, high = t.n; /* first[low] <= i < first[high] */
-  while (high - low > 1) {
-    int middle = (low + high) / 2;
-    if (t.first[middle] <= i) {
-      low = middle;
-    } else {
-      high = middle;
-    }
-  }
-  *at = {t.runs + low, i - t.first[low]};
+  int run = part_of(t.first, t.n, i);
+  *at = {t.runs + run, i - t.first[run]};
   return true;
 }
 
